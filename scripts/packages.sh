@@ -1,0 +1,40 @@
+# Sourced by quickstart and check: installs the Debian packages that are missing.
+# SPDX-License-Identifier: Apache-2.0
+
+# To compile: compiler, build tools, protoc, JSON headers; dpkg-dev unpacks the sources of abseil
+# and protobuf (scripts/build_deps).
+build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compiler
+                nlohmann-json3-dev libxxhash-dev)
+# To test: GoogleTest, and what the house tests look at the finished library with.
+test_packages=(libgtest-dev libprotobuf-dev pkg-config python3 valgrind)
+
+# need_packages PACKAGE...: no call of apt at all where nothing is missing.
+need_packages() {
+  local missing=() package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || {
+      echo "as root, please: apt-get install ${missing[*]}" >&2
+      return 1
+    }
+    as_root=(sudo)
+  fi
+  echo "installing: ${missing[*]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >/dev/null
+}
+
+# step TEXT: a heading with the minutes since the start.
+step() { printf '\n== %s  (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# build PRESET: configures and builds; ninja's last lines when it fails.
+build() {
+  cmake --preset "$1" --log-level=WARNING | grep -v '^$' || return 1
+  cmake --build --preset "$1" -- --quiet
+}
