@@ -1,0 +1,406 @@
+/* libscout: Llama 4 inference inside the caller's process. SPDX-License-Identifier: Apache-2.0
+ *
+ * THE CONTRACT
+ *  - Handles are opaque and counted: a child keeps what it needs of its parent alive, so handles may
+ *    be freed in any order and from any thread; every *_free accepts NULL.
+ *  - A fallible function returns a scout_status and takes `scout_error **error` last. Pass NULL to
+ *    ignore the details; otherwise on failure *error is set to an object that the caller frees with
+ *    scout_error_free, and on success to NULL. After a failure a handle that was to be made is NULL
+ *    and other results are unwritten, unless said.
+ *  - An options struct is passed by pointer; NULL means the defaults. Initialise one with its
+ *    *_init function, which sets struct_size: a newer library accepts the smaller struct of an older
+ *    header; an older library refuses a larger one whose unknown tail is not zero.
+ *  - Counts, positions and sizes are int64_t; tokens are int32_t; text is UTF-8 as (pointer, bytes).
+ *    Integers in structs have fixed widths. No struct is passed or returned by value.
+ *  - No function ends the process, throws, installs handlers, writes to stdout or stderr, reads the
+ *    environment or changes the locale. A failed allocation or thread creation is an error code.
+ *  - Threads: model, engine and tokenizer are safe from any thread. A session (and a detokenizer) is
+ *    used by one thread at a time; a second concurrent call returns SCOUT_BUSY and changes nothing.
+ *    Different sessions of one engine may be used from different threads.
+ *  - Callbacks run on the thread that made the call. A call that could deadlock, made from inside a
+ *    callback, returns SCOUT_REENTRANT. Callbacks must not throw or longjmp.
+ *  - After fork(2), the child's calls on handles made before it return SCOUT_FORKED.
+ *  - A model file is untrusted input: whatever its bytes, loading ends in success or an error.
+ *
+ * THE WAY THROUGH IT
+ *    scout_model_load -> scout_engine_create -> scout_session_create -> scout_session_sync (the whole
+ *    wanted prefix) -> scout_session_decode until scout_tokenizer_is_end. Asynchronous jobs will be
+ *    objects beside the session that take the same option structs; the calls here are submit and wait.
+ *
+ * Every declaration is available since 0.9.0 unless it says otherwise.
+ */
+#ifndef SCOUT_H
+#define SCOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define SCOUT_API
+#elif defined(SCOUT_BUILDING)
+#define SCOUT_API __attribute__((visibility("default")))
+#else
+#define SCOUT_API
+#endif
+
+#define SCOUT_VERSION_MAJOR 0
+#define SCOUT_VERSION_MINOR 9
+#define SCOUT_VERSION_PATCH 0
+
+/* Version of the loaded library: major * 1000000 + minor * 1000 + patch. Cannot fail. */
+SCOUT_API uint32_t scout_version(void);
+/* The same as text, "0.9.0". Static storage. */
+SCOUT_API const char *scout_version_string(void);
+
+/* ---- Status and errors ------------------------------------------------------------------------ */
+
+typedef int32_t scout_status;
+enum {
+  SCOUT_OK = 0,
+  SCOUT_INVALID_ARGUMENT = 1, /* an argument or option is wrong: NULL, out of range, contradictory */
+  SCOUT_NOT_FOUND = 2,        /* a file, tensor or token does not exist */
+  SCOUT_CORRUPT = 3,          /* bytes of a file contradict their format */
+  SCOUT_UNSUPPORTED = 4,      /* well-formed, but a type or feature this library does not run */
+  SCOUT_OUT_OF_MEMORY = 5,    /* an allocation failed */
+  SCOUT_IO = 6,               /* the operating system failed to open or read */
+  SCOUT_CAPACITY = 7,         /* beyond max_tokens of the session, or the engine's KV budget */
+  SCOUT_CANCELLED = 8,        /* a callback asked to stop */
+  SCOUT_BUSY = 9,             /* the session is in use by another call */
+  SCOUT_INVALID_STATE = 10,   /* the call does not fit the object's state */
+  SCOUT_REENTRANT = 11,       /* called from inside a callback where it could deadlock */
+  SCOUT_FORKED = 12,          /* the handle was made before fork(2) */
+  SCOUT_NO_THREAD = 13,       /* a thread could not be created */
+  SCOUT_BUFFER_TOO_SMALL = 14,/* the count needed was written; call again with more room */
+  SCOUT_INTERNAL = 15         /* a defect of this library: please report it */
+};
+
+typedef struct scout_error scout_error;
+
+/* Name of a status ("SCOUT_CORRUPT"); "SCOUT_UNKNOWN" for other numbers. Static storage. */
+SCOUT_API const char *scout_status_name(scout_status status);
+/* Accessors of an error object. The strings live as long as the error; never NULL, "" where not
+ * known. NULL as argument gives SCOUT_OK, "" and -1. */
+SCOUT_API scout_status scout_error_code(const scout_error *error);
+SCOUT_API const char *scout_error_message(const scout_error *error); /* what was wrong with what */
+SCOUT_API const char *scout_error_file(const scout_error *error);    /* path of the file at fault */
+SCOUT_API const char *scout_error_tensor(const scout_error *error);  /* name of the tensor or key */
+SCOUT_API int64_t scout_error_offset(const scout_error *error);      /* byte offset in file, or -1 */
+SCOUT_API void scout_error_free(scout_error *error);
+
+/* ---- Logging and progress --------------------------------------------------------------------- */
+
+enum { SCOUT_LOG_ERROR = 0, SCOUT_LOG_WARNING = 1, SCOUT_LOG_INFO = 2, SCOUT_LOG_DEBUG = 3 };
+
+/* One log line, without newline, valid during the call. May come from any thread, several at once. */
+typedef void (*scout_log_fn)(void *user, int32_t level, const char *message);
+
+/* Progress of long work in the unit that the function documents. Runs on the calling thread.
+ * Return 0 to go on, anything else to cancel: the call then returns SCOUT_CANCELLED. */
+typedef int32_t (*scout_progress_fn)(void *user, int64_t done, int64_t total);
+
+/* ---- Model: immutable weights and tokenizer, shared by engines and threads --------------------- */
+
+typedef struct scout_model scout_model;
+
+enum {
+  SCOUT_MODEL_METADATA_ONLY = 1 /* read and check configuration and tensor table, no weights */
+};
+enum { SCOUT_KEEP = -1 }; /* in an override: take the value of the file */
+
+/* Overrides (chunk size, temperature, rope) replace what the file says, or what its format cannot
+ * say (a GGUF file has no field for chunk size, temperature floor and scale: 8192, 8192, 0.1).
+ * They become part of the model's identity. */
+typedef struct scout_model_options {
+  uint32_t struct_size;
+  uint32_t flags;              /* SCOUT_MODEL_* */
+  scout_progress_fn progress;  /* bytes of weights read; NULL for none */
+  void *progress_user;
+  scout_log_fn log;            /* NULL for none */
+  void *log_user;
+  int32_t log_level;           /* lines up to this level; default SCOUT_LOG_WARNING */
+  int32_t temperature_tuning;  /* SCOUT_KEEP, 0 off, 1 on: attention temperature of global layers */
+  int64_t attention_chunk;     /* SCOUT_KEEP, or tokens per chunk, > 0 */
+  double temperature_scale;    /* < 0 keep: attn_scale */
+  int64_t temperature_floor;   /* SCOUT_KEEP, or floor_scale, > 0 */
+  double rope_theta;           /* <= 0 keep */
+  int32_t rope_scaling;        /* SCOUT_KEEP, 0 none, 1 llama3 with the four values below */
+  int32_t reserved;            /* 0 */
+  double rope_factor;          /* <= 0 keep */
+  double rope_low_freq_factor; /* <= 0 keep */
+  double rope_high_freq_factor;/* <= 0 keep */
+  int64_t rope_original_context; /* <= 0 keep */
+} scout_model_options;
+
+SCOUT_API void scout_model_options_init(scout_model_options *options);
+
+/* Loads a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
+ * Progress in bytes. The result is one counted reference; free it with scout_model_free.
+ * Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED, OUT_OF_MEMORY, NO_THREAD, CANCELLED,
+ * INVALID_ARGUMENT; nothing remains allocated after one. A model without a tokenizer loads. */
+SCOUT_API scout_status scout_model_load(const char *path, const scout_model_options *options,
+                                        scout_model **model, scout_error **error);
+SCOUT_API void scout_model_free(scout_model *model);
+
+typedef struct scout_model_info {
+  uint32_t struct_size;
+  int32_t n_layers;
+  int32_t n_global_layers;   /* layers without rope that see the whole context */
+  int32_t n_moe_layers;
+  int32_t n_experts;         /* routed experts per MoE layer, 0 in a dense model */
+  int32_t n_experts_used;    /* per token */
+  int32_t n_heads;
+  int32_t n_kv_heads;
+  int32_t head_dim;
+  int32_t has_tokenizer;     /* 0 or 1 */
+  int64_t hidden_size;
+  int64_t vocab_size;
+  int64_t context_length;    /* tokens, as the file states */
+  int64_t attention_chunk;   /* tokens, after overrides */
+  int64_t n_parameters;
+  int64_t weight_bytes;      /* held in memory; 0 with SCOUT_MODEL_METADATA_ONLY */
+} scout_model_info;
+
+/* Fills what fits in info->struct_size, which the caller sets. Errors: INVALID_ARGUMENT. */
+SCOUT_API scout_status scout_model_get_info(const scout_model *model, scout_model_info *info,
+                                            scout_error **error);
+/* Everything known about the model as one JSON object (configuration after overrides, identity,
+ * tensor types). Writes min(capacity, *size) bytes, no terminator; *size is the whole length.
+ * Errors: BUFFER_TOO_SMALL (then *size is written), INVALID_ARGUMENT, OUT_OF_MEMORY. */
+SCOUT_API scout_status scout_model_describe(const scout_model *model, char *json, int64_t capacity,
+                                            int64_t *size, scout_error **error);
+
+/* ---- Tokenizer: immutable, safe from any thread ------------------------------------------------ */
+
+typedef struct scout_tokenizer scout_tokenizer;
+
+/* Loads the vocabulary alone, from what scout_model_load takes, or from a tokenizer.json. */
+SCOUT_API scout_status scout_tokenizer_load(const char *path, scout_tokenizer **tokenizer,
+                                            scout_error **error);
+/* A counted reference to the model's tokenizer. Errors: NOT_FOUND where the model has none. */
+SCOUT_API scout_status scout_model_tokenizer(const scout_model *model, scout_tokenizer **tokenizer,
+                                             scout_error **error);
+SCOUT_API void scout_tokenizer_free(scout_tokenizer *tokenizer);
+
+enum {
+  SCOUT_ENCODE_BOS = 1,     /* begin with the begin-of-text token */
+  SCOUT_ENCODE_SPECIAL = 2  /* text of special tokens becomes those tokens (never for user text) */
+};
+
+/* Text to tokens. Any bytes are accepted; n_bytes + 1 is always room enough. *n_ids is the whole
+ * count also with BUFFER_TOO_SMALL, when ids holds the first `capacity` of them (ids may be NULL
+ * with capacity 0). Errors: INVALID_ARGUMENT, BUFFER_TOO_SMALL, OUT_OF_MEMORY. */
+SCOUT_API scout_status scout_tokenizer_encode(const scout_tokenizer *tokenizer, const char *text,
+                                              int64_t n_bytes, uint32_t flags, int32_t *ids,
+                                              int64_t capacity, int64_t *n_ids, scout_error **error);
+enum {
+  SCOUT_DECODE_SKIP_SPECIAL = 1 /* special tokens give no text; otherwise their name */
+};
+/* Tokens to bytes, exactly those that were encoded. *n_bytes as *n_ids above; no terminator.
+ * Errors: INVALID_ARGUMENT (an id outside the vocabulary or in a hole of it: none is written). */
+SCOUT_API scout_status scout_tokenizer_decode(const scout_tokenizer *tokenizer, const int32_t *ids,
+                                              int64_t n_ids, uint32_t flags, char *text,
+                                              int64_t capacity, int64_t *n_bytes,
+                                              scout_error **error);
+SCOUT_API int64_t scout_tokenizer_vocab_size(const scout_tokenizer *tokenizer); /* 0 for NULL */
+/* 1 where the token ends an answer (end of text, turn or message), else 0. */
+SCOUT_API int32_t scout_tokenizer_is_end(const scout_tokenizer *tokenizer, int32_t token);
+/* Id of a token by its exact name, such as "<|eot|>", or -1. */
+SCOUT_API int32_t scout_tokenizer_find(const scout_tokenizer *tokenizer, const char *name);
+
+typedef struct scout_chat_message {
+  uint32_t struct_size; /* the same in every element of an array: it is the array's stride */
+  uint32_t reserved;    /* 0 */
+  const char *role;     /* "system", "user", "assistant", "tool" (or "ipython"); NUL-terminated */
+  const char *content;  /* UTF-8; text of special tokens in it stays text */
+  int64_t content_bytes;/* SCOUT_KEEP: content is NUL-terminated */
+} scout_chat_message;
+
+/* A dialog to tokens in the Llama 4 format, begin-of-text first. With add_generation_prompt the
+ * header of the assistant's answer is appended. Ids and errors as scout_tokenizer_encode; also
+ * UNSUPPORTED where the vocabulary lacks the format's special tokens. */
+SCOUT_API scout_status scout_tokenizer_chat(const scout_tokenizer *tokenizer,
+                                            const scout_chat_message *messages, int64_t n_messages,
+                                            int32_t add_generation_prompt, int32_t *ids,
+                                            int64_t capacity, int64_t *n_ids, scout_error **error);
+
+/* Streaming detokenizer: holds bytes back until they complete a UTF-8 character. */
+typedef struct scout_detokenizer scout_detokenizer;
+SCOUT_API scout_status scout_detokenizer_create(const scout_tokenizer *tokenizer, uint32_t flags,
+                                                scout_detokenizer **detokenizer,
+                                                scout_error **error);
+/* *text points to *n_bytes of whole characters (perhaps none), valid until the next call. Bytes
+ * that can never complete a character come out as U+FFFD. Errors: INVALID_ARGUMENT for an unknown
+ * id; the state is then as before. */
+SCOUT_API scout_status scout_detokenizer_push(scout_detokenizer *detokenizer, int32_t token,
+                                              const char **text, int64_t *n_bytes,
+                                              scout_error **error);
+/* What is still held back, as U+FFFD; empties the state. */
+SCOUT_API scout_status scout_detokenizer_flush(scout_detokenizer *detokenizer, const char **text,
+                                               int64_t *n_bytes, scout_error **error);
+SCOUT_API void scout_detokenizer_free(scout_detokenizer *detokenizer);
+
+/* ---- Engine: a model placed on this machine ----------------------------------------------------- */
+
+typedef struct scout_engine scout_engine;
+
+enum {
+  SCOUT_MODE_FAST = 0, /* integer kernels where the weights are quantised, 16-bit KV */
+  SCOUT_MODE_EXACT = 1 /* fp32 activations, dequantised weights, fp32 KV */
+};
+enum { SCOUT_BACKEND_AUTO = 0, SCOUT_BACKEND_REFERENCE = 1, SCOUT_BACKEND_CPU = 2 };
+enum { SCOUT_ISA_AUTO = 0, SCOUT_ISA_PORTABLE = 1, SCOUT_ISA_AVX2 = 2, SCOUT_ISA_AVX512 = 3 };
+enum { SCOUT_KV_AUTO = 0, SCOUT_KV_F32 = 1, SCOUT_KV_F16 = 2, SCOUT_KV_BF16 = 3 };
+
+typedef struct scout_engine_options {
+  uint32_t struct_size;
+  int32_t mode;            /* SCOUT_MODE_*; default FAST */
+  int32_t backend;         /* SCOUT_BACKEND_*; AUTO is CPU */
+  int32_t isa;             /* SCOUT_ISA_*; AUTO is the best this machine has */
+  int32_t kv_format;       /* SCOUT_KV_*; AUTO is F32 in exact mode, F16 in fast mode */
+  int32_t n_threads;       /* 0: one per physical core this process may use */
+  int64_t kv_tokens;       /* KV budget: tokens in global layers over all sessions, shared ones
+                              once; 0: 131,072 or the context length, whichever is less. Sessions
+                              take address space at creation, and memory as they fill. */
+  int32_t page_tokens;     /* tokens per KV page, power of two in [16, 4096]; 0: 256 */
+  int32_t max_step_tokens; /* most tokens computed in one step; 0: 512 */
+  scout_log_fn log;        /* NULL for none */
+  void *log_user;
+  int32_t log_level;       /* default SCOUT_LOG_WARNING */
+  int32_t max_sessions;    /* the budget also holds one attention chunk for each; 0: 16 */
+} scout_engine_options;
+
+SCOUT_API void scout_engine_options_init(scout_engine_options *options);
+
+/* Errors: INVALID_ARGUMENT, UNSUPPORTED (an ISA this machine lacks), INVALID_STATE (model loaded
+ * without weights), OUT_OF_MEMORY, NO_THREAD. Keeps the model alive. */
+SCOUT_API scout_status scout_engine_create(scout_model *model, const scout_engine_options *options,
+                                           scout_engine **engine, scout_error **error);
+SCOUT_API void scout_engine_free(scout_engine *engine);
+
+typedef struct scout_engine_stats {
+  uint32_t struct_size;
+  int32_t n_threads;
+  int64_t kv_pages_total;    /* of the budget */
+  int64_t kv_pages_used;     /* holding tokens now */
+  int64_t kv_pages_reserved; /* promised to sessions and not yet used */
+  int64_t kv_page_bytes;
+  int64_t tokens_computed;   /* rows through the forward pass since creation */
+  int64_t flops;             /* multiply and add counted as two; matrices and attention */
+  int64_t expert_rows;       /* (row, routed expert) pairs computed */
+  int64_t expert_groups;     /* (step, layer, expert) groups with at least one row */
+  char backend[24];          /* "cpu" or "reference", NUL-terminated */
+  char isa[24];              /* "avx512-vnni", "avx2", "portable", ... */
+} scout_engine_stats;
+
+/* A snapshot; fills what fits in stats->struct_size. Errors: INVALID_ARGUMENT. */
+SCOUT_API scout_status scout_engine_get_stats(const scout_engine *engine, scout_engine_stats *stats,
+                                              scout_error **error);
+
+/* ---- Session: one sequence of tokens and its KV cache ------------------------------------------- */
+
+typedef struct scout_session scout_session;
+
+typedef struct scout_session_options {
+  uint32_t struct_size;
+  uint32_t reserved;   /* 0 */
+  int64_t max_tokens;  /* KV is reserved for this many, so an opened session never runs out;
+                          0: the smaller of the context length and the free budget */
+} scout_session_options;
+
+SCOUT_API void scout_session_options_init(scout_session_options *options);
+
+/* Errors: CAPACITY (the budget cannot hold max_tokens; the message has the numbers),
+ * INVALID_ARGUMENT, OUT_OF_MEMORY. Keeps the engine alive. */
+SCOUT_API scout_status scout_session_create(scout_engine *engine,
+                                            const scout_session_options *options,
+                                            scout_session **session, scout_error **error);
+SCOUT_API void scout_session_free(scout_session *session);
+
+typedef struct scout_prefill_options {
+  uint32_t struct_size;
+  uint32_t reserved;           /* 0 */
+  scout_progress_fn progress;  /* tokens of this call, at least once per step; NULL for none */
+  void *progress_user;
+  const int64_t *logit_rows;   /* positions whose logits are wanted, strictly ascending, among the
+                                  tokens that this call computes; NULL for none */
+  int64_t n_logit_rows;
+  float *logits;               /* (n_logit_rows, vocab_size) f32, written by the call */
+  int64_t logits_capacity;     /* floats in `logits` */
+} scout_prefill_options;
+
+SCOUT_API void scout_prefill_options_init(scout_prefill_options *options);
+
+/* What a session did to come to hold the wanted tokens. kept + computed is the new position. */
+typedef struct scout_sync_result {
+  uint32_t struct_size;
+  uint32_t reserved;
+  int64_t kept;     /* leading tokens whose KV was reused */
+  int64_t dropped;  /* tokens the session held before and holds no longer */
+  int64_t computed; /* tokens that went through the model */
+} scout_sync_result;
+
+/* Appends tokens and computes their KV. options and result may be NULL.
+ * CANCELLED, OUT_OF_MEMORY: the session keeps the steps that were finished (see position).
+ * Other errors, the session as before: CAPACITY (more than max_tokens), INVALID_ARGUMENT (an id
+ * outside the vocabulary, a row not among the computed tokens), BUSY. */
+SCOUT_API scout_status scout_session_prefill(scout_session *session, const int32_t *tokens,
+                                             int64_t n_tokens, const scout_prefill_options *options,
+                                             scout_sync_result *result, scout_error **error);
+/* Makes the session hold exactly `tokens`: keeps the common prefix, drops the rest, computes what
+ * is missing. A cut before the current attention chunk re-computes from the start of the cut's
+ * chunk. Rows can be asked for only among the computed tokens. Errors as scout_session_prefill. */
+SCOUT_API scout_status scout_session_sync(scout_session *session, const int32_t *tokens,
+                                          int64_t n_tokens, const scout_prefill_options *options,
+                                          scout_sync_result *result, scout_error **error);
+/* Forgets all tokens from `position` on. Nothing is computed now. Errors: INVALID_ARGUMENT
+ * (position beyond the session's); CAPACITY (a fork cut inside pages that it shares and the budget
+ * has no pages to replace them: the session is as before). */
+SCOUT_API scout_status scout_session_rewind(scout_session *session, int64_t position,
+                                            scout_error **error);
+/* A second session with the same tokens; KV is shared until either writes. The copy reserves what
+ * it does not share. max_tokens 0: as the original's. Errors: CAPACITY, OUT_OF_MEMORY, BUSY. */
+SCOUT_API scout_status scout_session_fork(scout_session *session, int64_t max_tokens,
+                                          scout_session **fork, scout_error **error);
+SCOUT_API int64_t scout_session_position(const scout_session *session); /* tokens held; 0 for NULL */
+SCOUT_API int64_t scout_session_max_tokens(const scout_session *session);
+/* The tokens held. *n_tokens is the whole count, also with BUFFER_TOO_SMALL. */
+SCOUT_API scout_status scout_session_tokens(scout_session *session, int32_t *tokens,
+                                            int64_t capacity, int64_t *n_tokens,
+                                            scout_error **error);
+/* Logits of the last token, (vocab_size) f32; computes what is not yet computed.
+ * Errors: INVALID_STATE (an empty session), BUFFER_TOO_SMALL, BUSY, OUT_OF_MEMORY. */
+SCOUT_API scout_status scout_session_logits(scout_session *session, float *logits,
+                                            int64_t capacity, scout_error **error);
+
+/* ---- Sampling and decode ------------------------------------------------------------------------ */
+
+/* Applied in this order: temperature, top_k, top_p, min_p, draw. The random number is a function of
+ * (seed, position), so a fork or a repeated decode gives the same token. */
+typedef struct scout_sampling_options {
+  uint32_t struct_size;
+  int32_t top_k;      /* keep the k most probable; 0 all */
+  float temperature;  /* 0: greedy, the most probable token, the lowest id of equals */
+  float top_p;        /* keep the smallest set with this probability; 1 all */
+  float min_p;        /* drop what is less probable than min_p times the best; 0 none */
+  uint32_t reserved;  /* 0 */
+  uint64_t seed;
+} scout_sampling_options;
+
+SCOUT_API void scout_sampling_options_init(scout_sampling_options *options); /* greedy */
+
+/* Draws the token after the last one, appends it and writes it to *token. Its KV is computed by the
+ * next call that needs it. sampling NULL: greedy. Errors: INVALID_STATE (an empty session),
+ * CAPACITY (position is at max_tokens), INVALID_ARGUMENT, BUSY, OUT_OF_MEMORY; the session then
+ * holds the same tokens as before. */
+SCOUT_API scout_status scout_session_decode(scout_session *session,
+                                            const scout_sampling_options *sampling, int32_t *token,
+                                            scout_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* SCOUT_H */

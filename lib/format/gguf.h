@@ -1,0 +1,45 @@
+// GGUF v2/v3 files: header, key/values and tensor table. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lib/format/byte_source.h"
+#include "lib/format/checkpoint.h"
+
+namespace scout {
+
+// A metadata value. Integers of all widths are widened (u64 beyond int64 is refused), arrays keep
+// their kind; arrays of arrays are refused as Unsupported.
+using GgufValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
+                               std::vector<double>, std::vector<std::string>>;
+
+struct Gguf {
+  int64_t version = 0;
+  int64_t alignment = 32;
+  std::map<std::string, GgufValue, std::less<>> metadata;
+  TensorTable table;  // one file here; shapes turned round to outermost first
+
+  // Typed lookups: null where the key is absent or of another kind (int is accepted as double).
+  const int64_t* find_int(std::string_view key) const;
+  const std::string* find_string(std::string_view key) const;
+  bool find_double(std::string_view key, double* out) const;
+  bool find_bool(std::string_view key, bool* out) const;
+  const std::vector<std::string>* find_strings(std::string_view key) const;
+  const std::vector<int64_t>* find_ints(std::string_view key) const;
+  const std::vector<double>* find_doubles(std::string_view key) const;
+};
+
+// Reads the header only, never tensor data. Limits hold before memory is taken: counts and lengths
+// are compared with the bytes left. DataLoss for a damaged file, Unsupported for big-endian files,
+// version 1, files split into several parts and what lies beyond this library's limits.
+absl::StatusOr<Gguf> ReadGguf(const std::string& path);
+// The same from any bytes; table.files stays empty.
+absl::StatusOr<Gguf> ParseGguf(const ByteSource& source);
+
+}  // namespace scout

@@ -1,0 +1,42 @@
+// Shared by the tests of the format room. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/format/gguf.h"
+#include "lib/format/safetensors.h"
+
+namespace scout::test {
+
+// Parsers over a copy on the heap of exactly that size, so that a sanitizer sees a read past the
+// end.
+absl::StatusOr<Gguf> ParseGgufBytes(const std::string& bytes);
+absl::StatusOr<std::vector<TensorEntry>> ParseSafetensorsBytes(const std::string& bytes);
+
+// "" where the entries keep what TensorEntry promises, else what is wrong. Written apart from the
+// reader's own checks: every pair of ranges is compared.
+std::string TableFault(const std::vector<TensorEntry>& tensors, int64_t file_size);
+
+// The status has the code and its message every text.
+void ExpectError(const absl::Status& status, absl::StatusCode code,
+                 std::initializer_list<std::string> texts);
+
+// A folder that goes away with the object.
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  const std::string& path() const { return path_; }
+  // Writes a file and returns its path.
+  std::string Write(const std::string& name, const std::string& bytes) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace scout::test
