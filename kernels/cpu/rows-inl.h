@@ -1,0 +1,44 @@
+// Row-wise helpers: scale, add, gather of decoded rows. SPDX-License-Identifier: Apache-2.0
+#include "kernels/ops.h"
+
+namespace scout::kernels {
+namespace {
+
+void scale_rows(const ScaleRowsArgs& a) {
+  for (int64_t r = a.row_begin; r < a.row_end; ++r) {
+    const float* x = a.x + r * a.dim;
+    float* y = a.y + r * a.dim;
+    const F32x16 scale = set1(a.scale[r]);
+    for (int64_t i = 0; i < a.dim; i += 16) {
+      store_part(y + i, load_part(x + i, a.dim - i) * scale, a.dim - i);
+    }
+  }
+}
+
+void add(const AddArgs& a) {
+  const int64_t end = a.row_end * a.dim;
+  for (int64_t i = a.row_begin * a.dim; i < end; i += 16) {
+    store_part(a.x + i, load_part(a.x + i, end - i) + load_part(a.b + i, end - i), end - i);
+  }
+}
+
+template <typename Decoder>
+inline void gather_decoded(const GatherArgs& a, Decoder) {
+  for (int64_t r = a.row_begin; r < a.row_end; ++r) {
+    const uint8_t* row = static_cast<const uint8_t*>(a.w.data) + a.ids[r] * a.w.row_bytes;
+    float* y = a.y + r * a.w.cols;
+    for (int64_t col = 0; col < a.w.cols; col += kChunk) {
+      alignas(64) float values[kChunk];
+      const int64_t cols = smaller(kChunk, a.w.cols - col);
+      Decoder::run(row, col, cols, values);
+      memcpy(y + col, values, static_cast<size_t>(cols) * sizeof(float));
+    }
+  }
+}
+
+void gather(const GatherArgs& a) {
+  with_decoder(a.w.type, [&](auto decoder) { gather_decoded(a, decoder); });
+}
+
+}  // namespace
+}  // namespace scout::kernels

@@ -1,0 +1,253 @@
+// 16 float lanes on AVX2 (with FMA and F16C): two ymm registers per vector.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The names, and what they do to the bit, are those of simd_avx512.h.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/quant/q4_0.h"
+#include "kernels/quant/q4_k.h"
+#include "kernels/quant/q6_k.h"
+
+#define SCOUT_INLINE inline __attribute__((always_inline))
+
+namespace scout::kernels {
+namespace {
+
+// 12 of 16 registers hold accumulators.
+constexpr int kTileOuts = 2, kTileRows = 3;
+constexpr int kTileQueries = 6, kTileVectors = 1;
+
+struct F32x16 {
+  __m256 a, b;  // lanes 0..7, 8..15
+};
+struct I32x16 {
+  __m256i a, b;
+};
+struct I8x64 {
+  __m256i a, b;
+};
+struct Mask16 {
+  __m256i a, b;
+};
+
+// ---- memory; addresses need no alignment ----
+SCOUT_INLINE Mask16 first_lanes(int64_t n) {  // lanes below n; any n
+  const __m256i limit = _mm256_set1_epi32(n >= 16 ? 16 : n <= 0 ? 0 : static_cast<int>(n));
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm256_cmpgt_epi32(limit, lane),
+          _mm256_cmpgt_epi32(limit, _mm256_add_epi32(lane, _mm256_set1_epi32(8)))};
+}
+SCOUT_INLINE F32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+SCOUT_INLINE F32x16 set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+SCOUT_INLINE F32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+SCOUT_INLINE F32x16 load_part(const float* p, int64_t n) {  // lanes from n on are 0, not read
+  if (n >= 16) return load(p);
+  const Mask16 m = first_lanes(n);
+  return {_mm256_maskload_ps(p, m.a), _mm256_maskload_ps(p + 8, m.b)};
+}
+SCOUT_INLINE void store(float* p, F32x16 x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+SCOUT_INLINE void store_part(float* p, F32x16 x, int64_t n) {
+  if (n >= 16) return store(p, x);
+  const Mask16 m = first_lanes(n);
+  _mm256_maskstore_ps(p, m.a, x.a);
+  _mm256_maskstore_ps(p + 8, m.b, x.b);
+}
+SCOUT_INLINE F32x16 load_f16(const void* p) {
+  const __m128i* h = static_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(h)), _mm256_cvtph_ps(_mm_loadu_si128(h + 1))};
+}
+SCOUT_INLINE F32x16 load_bf16(const void* p) {
+  const __m128i* h = static_cast<const __m128i*>(p);
+  const __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128(h));
+  const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128(h + 1));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
+}
+SCOUT_INLINE F32x16 load_i8(const int8_t* p) {
+  const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(q, 8)))};
+}
+SCOUT_INLINE void store_f16(uint16_t* p, F32x16 x) {
+  __m128i* h = reinterpret_cast<__m128i*>(p);
+  _mm_storeu_si128(h, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128(h + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
+
+// ---- arithmetic ----
+SCOUT_INLINE F32x16 operator+(F32x16 x, F32x16 y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+SCOUT_INLINE F32x16 operator-(F32x16 x, F32x16 y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+SCOUT_INLINE F32x16 operator*(F32x16 x, F32x16 y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+SCOUT_INLINE F32x16 operator/(F32x16 x, F32x16 y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
+// x * y + z
+SCOUT_INLINE F32x16 fma(F32x16 x, F32x16 y, F32x16 z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+// z - x * y
+SCOUT_INLINE F32x16 fnma(F32x16 x, F32x16 y, F32x16 z) {
+  return {_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)};
+}
+// x > y ? x : y and x < y ? x : y: y where one is not a number
+SCOUT_INLINE F32x16 max(F32x16 x, F32x16 y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
+SCOUT_INLINE F32x16 min(F32x16 x, F32x16 y) {
+  return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
+}
+SCOUT_INLINE F32x16 abs(F32x16 x) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+SCOUT_INLINE F32x16 select(Mask16 m, F32x16 yes, F32x16 no) {
+  return {_mm256_blendv_ps(no.a, yes.a, _mm256_castsi256_ps(m.a)),
+          _mm256_blendv_ps(no.b, yes.b, _mm256_castsi256_ps(m.b))};
+}
+// Fixed tree: halves are added (compared) until one lane is left.
+SCOUT_INLINE float sum(F32x16 x) {
+  const __m256 b = _mm256_add_ps(x.a, x.b);
+  const __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  const __m128 d = _mm_add_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+SCOUT_INLINE float max_lane(F32x16 x) {
+  const __m256 b = _mm256_max_ps(x.a, x.b);
+  const __m128 c = _mm_max_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  const __m128 d = _mm_max_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
+}
+SCOUT_INLINE float first(F32x16 x) { return _mm256_cvtss_f32(x.a); }
+
+// ---- 32-bit integers ----
+SCOUT_INLINE I32x16 bits(F32x16 x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
+SCOUT_INLINE F32x16 from_bits(I32x16 x) {
+  return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)};
+}
+SCOUT_INLINE I32x16 set1_i32(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+SCOUT_INLINE I32x16 operator+(I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+SCOUT_INLINE I32x16 operator-(I32x16 x, I32x16 y) {
+  return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)};
+}
+template <int kBits>
+SCOUT_INLINE I32x16 shift_left(I32x16 x) {
+  return {_mm256_slli_epi32(x.a, kBits), _mm256_slli_epi32(x.b, kBits)};
+}
+template <int kBits>
+SCOUT_INLINE I32x16 shift_right(I32x16 x) {  // arithmetic
+  return {_mm256_srai_epi32(x.a, kBits), _mm256_srai_epi32(x.b, kBits)};
+}
+SCOUT_INLINE F32x16 to_float(I32x16 x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+
+// ---- shuffles ----
+// Lanes 4 g .. 4 g + 3, each four times: scales of 16 values to the 4 lanes of their dot products.
+template <int kGroup>
+SCOUT_INLINE F32x16 spread(F32x16 x) {
+  constexpr int g = 4 * (kGroup % 2);
+  const __m256 from = kGroup < 2 ? x.a : x.b;
+  const __m256i low = _mm256_setr_epi32(g, g, g, g, g + 1, g + 1, g + 1, g + 1);
+  const __m256i high = _mm256_setr_epi32(g + 2, g + 2, g + 2, g + 2, g + 3, g + 3, g + 3, g + 3);
+  return {_mm256_permutevar8x32_ps(from, low), _mm256_permutevar8x32_ps(from, high)};
+}
+SCOUT_INLINE __m256 rotate_pairs(__m256 x, __m256 cos_sin) {
+  const __m256 cross = _mm256_mul_ps(_mm256_permute_ps(x, 0xb1), _mm256_movehdup_ps(cos_sin));
+  return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cos_sin), cross);
+}
+// Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
+SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
+  return {rotate_pairs(x.a, cos_sin.a), rotate_pairs(x.b, cos_sin.b)};
+}
+
+// ---- 8-bit dot products ----
+SCOUT_INLINE __m256i load_256(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+SCOUT_INLINE I8x64 join(const int8_t* a, const int8_t* b) {  // 32 integers each
+  return {load_256(a), load_256(b)};
+}
+
+// Activations ready for dot().
+struct DotRow {
+  __m256i a, b;
+};
+SCOUT_INLINE DotRow dot_row(const int8_t* q) { return {load_256(q), load_256(q + 32)}; }
+
+// vpmaddubsw adds two products in 16 bits, saturating: |w| <= 128 and |q| <= 127 stay below.
+template <bool kSigned>
+SCOUT_INLINE __m256i dot_256(__m256i w, __m256i q) {
+  const __m256i pairs = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w))
+                                : _mm256_maddubs_epi16(w, q);
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+// 16 sums of 4 neighbours; the weights of one instantiation are all unsigned or all signed.
+template <bool kSigned>
+SCOUT_INLINE I32x16 dot(I8x64 w, const DotRow& row) {
+  return {dot_256<kSigned>(w.a, row.a), dot_256<kSigned>(w.b, row.b)};
+}
+template <bool kSigned>
+SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
+  return w;
+}
+
+// ---- unpacking of weight blocks: 64 integers in order ----
+SCOUT_INLINE __m256i unpack(const BlockQ4_0& b) {
+  const __m128i n = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.n));
+  const __m256i both = _mm256_set_m128i(_mm_srli_epi16(n, 4), n);
+  return _mm256_sub_epi8(_mm256_and_si256(both, _mm256_set1_epi8(15)), _mm256_set1_epi8(8));
+}
+SCOUT_INLINE I8x64 unpack(const BlockQ4_0& a, const BlockQ4_0& b) { return {unpack(a), unpack(b)}; }
+template <int kQuarter>
+SCOUT_INLINE I8x64 unpack(const BlockQ4_K& b) {
+  const __m256i n = load_256(b.n + 32 * kQuarter);
+  const __m256i mask = _mm256_set1_epi8(15);
+  return {_mm256_and_si256(n, mask), _mm256_and_si256(_mm256_srli_epi16(n, 4), mask)};
+}
+template <int kShiftLow, int kShiftHigh>
+SCOUT_INLINE __m256i join_6bit(__m256i low, __m256i high) {
+  const __m256i four = _mm256_and_si256(_mm256_srli_epi16(low, kShiftLow), _mm256_set1_epi8(15));
+  const __m256i two = _mm256_and_si256(_mm256_srli_epi16(high, kShiftHigh), _mm256_set1_epi8(3));
+  const __m256i n = _mm256_or_si256(four, _mm256_slli_epi16(two, 4));
+  return _mm256_sub_epi8(n, _mm256_set1_epi8(32));
+}
+template <int kQuarter>
+SCOUT_INLINE I8x64 unpack(const BlockQ6_K& b) {
+  constexpr int kHalf = kQuarter / 2, kShift = 4 * (kQuarter % 2);
+  const __m256i high = load_256(b.hi + 32 * kHalf);
+  return {join_6bit<kShift, kShift>(load_256(b.lo + 64 * kHalf), high),
+          join_6bit<kShift, kShift + 2>(load_256(b.lo + 64 * kHalf + 32), high)};
+}
+
+// 8 float16 (low 4 first), each in two neighbouring lanes.
+SCOUT_INLINE F32x16 f16_pairs(uint64_t low, uint64_t high) {
+  const __m128i h = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+  return {_mm256_cvtph_ps(_mm_unpacklo_epi16(h, h)), _mm256_cvtph_ps(_mm_unpackhi_epi16(h, h))};
+}
+// 8 unsigned bytes, each in two neighbouring lanes.
+SCOUT_INLINE F32x16 u8_pairs(uint64_t bytes) {
+  const __m128i b = _mm_cvtsi64_si128(static_cast<long long>(bytes));
+  const __m128i twice = _mm_unpacklo_epi8(b, b);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(twice)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(twice, 8)))};
+}
+SCOUT_INLINE float f16_scalar(uint16_t h) { return _cvtsh_ss(h); }
+
+}  // namespace
+}  // namespace scout::kernels

@@ -1,0 +1,159 @@
+// y = x * w^T: decoded weights times f32, or integer blocks. SPDX-License-Identifier: Apache-2.0
+//
+// A tile of rows shares each decoded piece of a weight row. Every (row, output) pair has its own
+// accumulators, fed in the order of the columns, so its value does not depend on the tiling.
+#include "kernels/quant/q4_0.h"
+#include "kernels/quant/q4_k.h"
+#include "kernels/quant/q6_k.h"
+#include "kernels/quant/q8_0.h"
+#include "kernels/ref/ops.h"
+
+namespace scout::kernels::ref {
+namespace {
+
+constexpr int64_t kRowTile = 8;
+constexpr int64_t kPiece = 256;  // columns decoded at once: a multiple of every block
+constexpr int64_t kLanes = 8;    // independent sums: column c goes to lane c % kLanes
+
+inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+inline const unsigned char* weight_row(const Matrix& w, int64_t row) {
+  return static_cast<const unsigned char*>(w.data) + row * w.row_bytes;
+}
+
+// Adds the products of n columns to the lanes. n is a multiple of kLanes but in the last piece.
+inline void accumulate(const float* w, const float* x, int64_t n, double* lanes) {
+  const int64_t whole = n - n % kLanes;
+  double sum[kLanes];
+  for (int64_t j = 0; j < kLanes; ++j) sum[j] = lanes[j];
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) {
+      sum[j] += static_cast<double>(w[i + j]) * static_cast<double>(x[i + j]);
+    }
+  }
+  for (int64_t i = whole; i < n; ++i) {
+    sum[i - whole] += static_cast<double>(w[i]) * static_cast<double>(x[i]);
+  }
+  for (int64_t j = 0; j < kLanes; ++j) lanes[j] = sum[j];
+}
+
+void matmul_float(const MatmulArgs& a) {
+  const QuantTraits& traits = quant_traits(a.w.type);
+  for (int64_t r0 = 0; r0 < a.n_rows; r0 += kRowTile) {
+    const int64_t rows = min64(kRowTile, a.n_rows - r0);
+    for (int64_t o = a.out_begin; o < a.out_end; ++o) {
+      const unsigned char* src = weight_row(a.w, o);
+      double lanes[kRowTile][kLanes] = {};
+      for (int64_t c = 0; c < a.w.cols; c += kPiece) {
+        const int64_t n = min64(kPiece, a.w.cols - c);
+        float w[kPiece];
+        traits.decode(src + c / traits.block_elems * traits.block_bytes, w, n);
+        for (int64_t r = 0; r < rows; ++r) {
+          accumulate(w, a.x + (r0 + r) * a.w.cols + c, n, lanes[r]);
+        }
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        double total = 0.0;
+        for (int64_t j = 0; j < kLanes; ++j) total += lanes[r][j];
+        a.y[(r0 + r) * a.y_stride + o] = static_cast<float>(total);
+      }
+    }
+  }
+}
+
+// One weight block as integers, with scale and minimum per kActBlock of them:
+// weight = scale * q - min.
+struct Unpacked {
+  int8_t q[kPiece];
+  float scale[kPiece / kActBlock];
+  float min[kPiece / kActBlock];
+};
+
+void unpack(QuantType type, const void* src, Unpacked* u) {
+  const int64_t elems = quant_traits(type).block_elems;
+  for (int64_t j = 0; j < elems / kActBlock; ++j) u->min[j] = 0.0f;
+  switch (type) {
+    case QuantType::kQ8_0: {
+      const BlockQ8_0& b = *static_cast<const BlockQ8_0*>(src);
+      memcpy(u->q, b.q, sizeof(b.q));
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      break;
+    }
+    case QuantType::kQ4_0: {
+      const BlockQ4_0& b = *static_cast<const BlockQ4_0*>(src);
+      unpack_q4_0(b, u->q);
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      break;
+    }
+    case QuantType::kQ4_K: {
+      const BlockQ4_K& b = *static_cast<const BlockQ4_K*>(src);
+      unpack_q4_k(b, u->q);
+      for (int j = 0; j < kQ4_KSubs; ++j) {
+        uint8_t scale, min;
+        q4_k_scale_min(b, j, &scale, &min);
+        u->scale[2 * j] = u->scale[2 * j + 1] = f16_to_f32(b.d) * static_cast<float>(scale);
+        u->min[2 * j] = u->min[2 * j + 1] = f16_to_f32(b.dmin) * static_cast<float>(min);
+      }
+      break;
+    }
+    case QuantType::kQ6_K: {
+      const BlockQ6_K& b = *static_cast<const BlockQ6_K*>(src);
+      unpack_q6_k(b, u->q);
+      for (int j = 0; j < kQ6_KSubs; ++j) {
+        u->scale[j] = f16_to_f32(b.d) * static_cast<float>(b.scale[j]);
+      }
+      break;
+    }
+    case QuantType::kF32:
+    case QuantType::kF16:
+    case QuantType::kBF16:
+    case QuantType::kCount:
+      break;  // not integers: the caller uses matmul_float
+  }
+}
+
+inline int32_t dot_block(const int8_t* w, const int8_t* x) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < kActBlock; ++i) sum += w[i] * x[i];
+  return sum;
+}
+
+void matmul_integer(const MatmulArgs& a) {
+  const QuantTraits& traits = quant_traits(a.w.type);
+  const int64_t act_cols = a.w.cols / kActBlock;
+  const int64_t act_per_block = traits.block_elems / kActBlock;
+  for (int64_t r0 = 0; r0 < a.n_rows; r0 += kRowTile) {
+    const int64_t rows = min64(kRowTile, a.n_rows - r0);
+    for (int64_t o = a.out_begin; o < a.out_end; ++o) {
+      const unsigned char* src = weight_row(a.w, o);
+      double totals[kRowTile] = {};
+      for (int64_t b = 0; b < a.w.cols / traits.block_elems; ++b) {
+        Unpacked u;
+        unpack(a.w.type, src + b * traits.block_bytes, &u);
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t act = (r0 + r) * act_cols + b * act_per_block;
+          for (int64_t j = 0; j < act_per_block; ++j) {
+            const int32_t dot = dot_block(u.q + j * kActBlock, a.xq.q + (act + j) * kActBlock);
+            const double scale = static_cast<double>(u.scale[j]) * a.xq.scale[act + j];
+            totals[r] += scale * dot - static_cast<double>(u.min[j]) * a.xq.sum[act + j];
+          }
+        }
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        a.y[(r0 + r) * a.y_stride + o] = static_cast<float>(totals[r]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void matmul(const MatmulArgs& a) {
+  if (a.xq.q != nullptr) {
+    matmul_integer(a);
+  } else {
+    matmul_float(a);
+  }
+}
+
+}  // namespace scout::kernels::ref

@@ -1,0 +1,24 @@
+// Row-wise helpers: scale, add, gather of decoded rows. SPDX-License-Identifier: Apache-2.0
+#include "kernels/ref/ops.h"
+
+namespace scout::kernels::ref {
+
+void scale_rows(const ScaleRowsArgs& a) {
+  for (int64_t r = a.row_begin; r < a.row_end; ++r) {
+    for (int64_t i = r * a.dim; i < (r + 1) * a.dim; ++i) a.y[i] = a.x[i] * a.scale[r];
+  }
+}
+
+void add(const AddArgs& a) {
+  for (int64_t i = a.row_begin * a.dim; i < a.row_end * a.dim; ++i) a.x[i] += a.b[i];
+}
+
+void gather(const GatherArgs& a) {
+  const unsigned char* data = static_cast<const unsigned char*>(a.w.data);
+  const QuantTraits& traits = quant_traits(a.w.type);
+  for (int64_t r = a.row_begin; r < a.row_end; ++r) {
+    traits.decode(data + a.ids[r] * a.w.row_bytes, a.y + r * a.w.cols, a.w.cols);
+  }
+}
+
+}  // namespace scout::kernels::ref

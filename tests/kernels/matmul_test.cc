@@ -1,0 +1,267 @@
+// matmul on every backend, type and odd shape. SPDX-License-Identifier: Apache-2.0
+#include "kernels/quant/types.h"
+#include "tests/kernels/kernel_test_util.h"
+
+namespace scout::kernels {
+namespace {
+
+constexpr int64_t kMaxRows = 33;
+constexpr int64_t kMaxOuts = 64;
+
+// Activations with what the test needs to know about them.
+struct Activations {
+  Input<float> x;   // as the float path sees them
+  Input<int8_t> q;  // as the integer path sees them
+  Input<float> scale;
+  Input<float> sum;
+};
+
+Activations activations(int64_t cols, bool integer, uint64_t seed) {
+  const int64_t blocks = cols / kActBlock;
+  Activations a{normal_input(kMaxRows * cols, seed), Input<int8_t>(integer ? kMaxRows * cols : 0),
+                Input<float>(integer ? kMaxRows * blocks : 0),
+                Input<float>(integer ? kMaxRows * blocks : 0)};
+  if (!integer) return a;
+  Random random(seed + 1);
+  for (int64_t b = 0; b < kMaxRows * blocks; ++b) {
+    int total = 0;
+    for (int64_t i = b * kActBlock; i < (b + 1) * kActBlock; ++i) {
+      // Every block has values of full size, and one block in nine only those.
+      const int q = b % 9 == 0 ? ((random.bits() & 1) ? 127 : -127)
+                               : static_cast<int>(random.bits() % 255) - 127;
+      a.q[i] = static_cast<int8_t>(q);
+      total += q;
+    }
+    a.scale[b] = static_cast<float>(0.002 + 0.02 * random.uniform());
+    a.sum[b] = static_cast<float>(static_cast<double>(a.scale[b]) * total);
+    for (int64_t i = b * kActBlock; i < (b + 1) * kActBlock; ++i) {
+      a.x[i] = a.scale[b] * static_cast<float>(a.q[i]);
+    }
+  }
+  return a;
+}
+
+struct Expected {
+  std::vector<double> y;          // (kMaxRows, kMaxOuts)
+  std::vector<double> magnitude;  // sum of |w x|
+};
+
+// From the decoded weights and the activations in float64.
+Expected expected(const std::vector<float>& w, const Activations& a, int64_t cols, bool integer) {
+  Expected e{std::vector<double>(kMaxRows * kMaxOuts), std::vector<double>(kMaxRows * kMaxOuts)};
+  for (int64_t r = 0; r < kMaxRows; ++r) {
+    for (int64_t o = 0; o < kMaxOuts; ++o) {
+      double y = 0, magnitude = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        const int64_t i = r * cols + c;
+        const double x = integer ? static_cast<double>(a.scale[i / kActBlock]) * a.q[i] : a.x[i];
+        const double product = x * w[o * cols + c];
+        y += product;
+        magnitude += std::fabs(product);
+      }
+      e.y[r * kMaxOuts + o] = y;
+      e.magnitude[r * kMaxOuts + o] = magnitude;
+    }
+  }
+  return e;
+}
+
+struct Problem {
+  QuantType type;
+  int64_t cols;
+  bool integer;
+  std::vector<unsigned char> bytes;  // kMaxOuts rows
+  Activations act;
+  Expected want;
+  int64_t row_bytes;
+};
+
+Problem make_problem(QuantType type, int64_t cols, bool integer) {
+  const QuantTraits& traits = quant_traits(type);
+  Problem p{type, cols, integer, {}, activations(cols, integer, 11 + cols), {}, 0};
+  p.row_bytes = cols / traits.block_elems * traits.block_bytes;
+  p.bytes.resize(kMaxOuts * p.row_bytes);
+  const Input<float> w = normal_input(kMaxOuts * cols, 23 + cols);
+  traits.encode(w.data(), p.bytes.data(), kMaxOuts * cols);
+  std::vector<float> decoded(kMaxOuts * cols);
+  traits.decode(p.bytes.data(), decoded.data(), kMaxOuts * cols);
+  p.want = expected(decoded, p.act, cols, integer);
+  return p;
+}
+
+// Runs rows [row0, row0 + rows) and outputs [out_begin, out_end) of a matrix of `outs` rows, all
+// inputs cut to size; checks what must not be touched; returns the (rows, out_end - out_begin)
+// result.
+std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, int64_t rows,
+                       int64_t outs, int64_t out_begin, int64_t out_end, int64_t pad_bytes = 0) {
+  const int64_t row_bytes = p.row_bytes + pad_bytes;
+  Input<unsigned char> w(static_cast<size_t>((outs - 1) * row_bytes + p.row_bytes));
+  memset(w.data(), 0xff, w.size());
+  for (int64_t o = 0; o < outs; ++o) {
+    memcpy(w.data() + o * row_bytes, p.bytes.data() + o * p.row_bytes,
+           static_cast<size_t>(p.row_bytes));
+  }
+  const int64_t stride = outs + 3;
+  Output<float> y(static_cast<size_t>(rows * stride));
+  MatmulArgs a{};
+  a.w = {w.data(), p.type, outs, p.cols, row_bytes};
+  const Input<float> x(p.act.x.data() + row0 * p.cols, p.integer ? 0 : rows * p.cols);
+  const int64_t blocks = p.integer ? p.cols / kActBlock : 0;
+  const int64_t q_cols = p.integer ? p.cols : 0;
+  Input<int8_t> q(p.act.q.data() + row0 * q_cols, rows * q_cols);
+  Input<float> scale(p.act.scale.data() + row0 * blocks, rows * blocks);
+  Input<float> sum(p.act.sum.data() + row0 * blocks, rows * blocks);
+  if (p.integer) {
+    a.xq = {q.data(), scale.data(), sum.data()};
+  } else {
+    a.x = x.data();
+  }
+  a.y = y.data();
+  a.y_stride = stride;
+  a.n_rows = rows;
+  a.out_begin = out_begin;
+  a.out_end = out_end;
+  backend.matmul(a);
+  EXPECT_TRUE(y.margins_untouched());
+  std::vector<float> result;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < stride; ++o) {
+      const size_t i = static_cast<size_t>(r * stride + o);
+      if (o >= out_begin && o < out_end) {
+        result.push_back(y[i]);
+      } else {
+        EXPECT_TRUE(y.untouched(i)) << "row " << r << " column " << o << " was written";
+      }
+    }
+  }
+  return result;
+}
+
+// |y - y64| <= u * (8 + sqrt(cols)) * spread * sum|w x|: the roundings of a sum of n terms add up
+// like a random walk (at worst they grow with n / lanes, which these inputs do not reach), and 8
+// for the reduction of the lanes. spread is 1 where the terms added are w x itself; Q4_K in
+// integers adds scale * q * x and min * x, which are larger: 4.
+void check_close(const std::vector<float>& got, const Problem& p, int64_t rows, int64_t outs) {
+  Worst worst;
+  const double spread = p.integer && p.type == QuantType::kQ4_K ? 4 : 1;
+  const double factor = kU * (8 + std::sqrt(static_cast<double>(p.cols))) * spread;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < outs; ++o) {
+      const size_t i = static_cast<size_t>(r * kMaxOuts + o);
+      worst.check(got[r * outs + o], p.want.y[i], factor * p.want.magnitude[i] + 1e-30, r, o);
+    }
+  }
+  EXPECT_TRUE(worst.ok());
+}
+
+// Every run's bits equal those of the run of everything at once: no dependence on the number of
+// rows, on a row's place, on the slice of outputs or on the matrix around them.
+void check_same(const std::vector<float>& got, const std::vector<float>& whole, int64_t row0,
+                int64_t rows, int64_t out_begin, int64_t out_end) {
+  const int64_t outs = out_end - out_begin;
+  ASSERT_EQ(got.size(), static_cast<size_t>(rows * outs));
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < outs; ++o) {
+      ASSERT_EQ(bits_of(got[r * outs + o]), bits_of(whole[(row0 + r) * kMaxOuts + out_begin + o]))
+          << "row " << row0 << " + " << r << " of " << rows << ", output " << out_begin << " + "
+          << o;
+    }
+  }
+}
+
+class Matmul : public BackendTest {
+ protected:
+  void check_type(QuantType type, bool integer, const std::vector<int64_t>& columns) {
+    for (int64_t cols : columns) {
+      SCOPED_TRACE(std::string(quant_traits(type).name) + (integer ? " integer" : " float") +
+                   ", cols " + std::to_string(cols));
+      const Problem p = make_problem(type, cols, integer);
+      const std::vector<float> whole = run(backend(), p, 0, kMaxRows, kMaxOuts, 0, kMaxOuts);
+      check_close(whole, p, kMaxRows, kMaxOuts);
+      for (int64_t rows : {1, 2, 3, 7, 17, 33}) {
+        for (int64_t outs : {1, 5, 16, 19, 64}) {
+          check_same(run(backend(), p, 0, rows, outs, 0, outs), whole, 0, rows, 0, outs);
+        }
+      }
+      for (int64_t row : {0, 1, 5, 16, 32}) {
+        check_same(run(backend(), p, row, 1, kMaxOuts, 0, kMaxOuts), whole, row, 1, 0, kMaxOuts);
+      }
+      for (int64_t cut : {1, 2, 7, 16, 33, 63}) {
+        check_same(run(backend(), p, 0, 7, kMaxOuts, 0, cut), whole, 0, 7, 0, cut);
+        check_same(run(backend(), p, 2, 3, kMaxOuts, cut, kMaxOuts), whole, 2, 3, cut, kMaxOuts);
+        check_same(run(backend(), p, 4, 1, kMaxOuts, cut, cut + 1), whole, 4, 1, cut, cut + 1);
+      }
+      check_same(run(backend(), p, 3, 7, 19, 5, 5), whole, 3, 7, 5, 5);  // an empty slice
+      // Rows of the matrix that lie further apart than they are long.
+      const int64_t pad = quant_traits(type).block_bytes;
+      check_same(run(backend(), p, 3, 7, 19, 0, 19, pad), whole, 3, 7, 0, 19);
+      if (HasFatalFailure()) return;
+    }
+  }
+};
+
+const std::vector<int64_t> kFloatColumns = {2, 14, 16, 34, 70, 128, 274, 514};
+const std::vector<int64_t> kBlockColumns = {32, 64, 96, 160, 288, 544};
+const std::vector<int64_t> kSuperColumns = {256, 512, 768};
+
+TEST_P(Matmul, F32) { check_type(QuantType::kF32, false, kFloatColumns); }
+TEST_P(Matmul, F16) { check_type(QuantType::kF16, false, kFloatColumns); }
+TEST_P(Matmul, BF16) { check_type(QuantType::kBF16, false, kFloatColumns); }
+TEST_P(Matmul, Q8_0) { check_type(QuantType::kQ8_0, false, kBlockColumns); }
+TEST_P(Matmul, Q4_0) { check_type(QuantType::kQ4_0, false, kBlockColumns); }
+TEST_P(Matmul, Q4_K) { check_type(QuantType::kQ4_K, false, kSuperColumns); }
+TEST_P(Matmul, Q6_K) { check_type(QuantType::kQ6_K, false, kSuperColumns); }
+TEST_P(Matmul, IntegerQ8_0) { check_type(QuantType::kQ8_0, true, kBlockColumns); }
+TEST_P(Matmul, IntegerQ4_0) { check_type(QuantType::kQ4_0, true, kBlockColumns); }
+TEST_P(Matmul, IntegerQ4_K) { check_type(QuantType::kQ4_K, true, kSuperColumns); }
+TEST_P(Matmul, IntegerQ6_K) { check_type(QuantType::kQ6_K, true, kSuperColumns); }
+
+// The ends of every field: all bits set or cleared, with the activations at +-127.
+TEST_P(Matmul, IntegerAtTheEndsOfTheRange) {
+  for (QuantType type : {QuantType::kQ8_0, QuantType::kQ4_0, QuantType::kQ4_K, QuantType::kQ6_K}) {
+    const QuantTraits& traits = quant_traits(type);
+    for (int fill : {0x00, 0xff, 0x80, 0x7f}) {
+      SCOPED_TRACE(std::string(traits.name) + " filled with " + std::to_string(fill));
+      const int64_t cols = 512;
+      Problem p = make_problem(type, cols, true);
+      memset(p.bytes.data(), fill, p.bytes.size());
+      for (size_t at = 0; at < p.bytes.size(); at += static_cast<size_t>(traits.block_bytes)) {
+        const unsigned char scale[4] = {0x00, 0x2c, 0x00, 0x28};  // 2^-4, 2^-5
+        if (type == QuantType::kQ6_K) {
+          memcpy(p.bytes.data() + at + 208, scale, 2);
+        } else {
+          memcpy(p.bytes.data() + at, scale, type == QuantType::kQ4_K ? 4 : 2);
+        }
+      }
+      for (size_t i = 0; i < p.act.q.size(); ++i) {
+        p.act.q[i] = (i / kActBlock) % 3 == 0 ? -127 : 127;
+        const size_t b = i / kActBlock;
+        p.act.sum[b] = static_cast<float>(static_cast<double>(p.act.scale[b]) * p.act.q[i] * 16);
+      }
+      std::vector<float> decoded(kMaxOuts * cols);
+      traits.decode(p.bytes.data(), decoded.data(), kMaxOuts * cols);
+      p.want = expected(decoded, p.act, cols, true);
+      check_close(run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts), p, 7, kMaxOuts);
+    }
+  }
+}
+
+// A broken activation reaches the outputs of its own row and no other.
+TEST_P(Matmul, NanStaysInItsRow) {
+  Problem p = make_problem(QuantType::kBF16, 70, false);
+  const std::vector<float> clean = run(backend(), p, 0, 7, 19, 0, 19);
+  p.act.x[3 * 70 + 69] = NAN;
+  const std::vector<float> broken = run(backend(), p, 0, 7, 19, 0, 19);
+  for (int64_t i = 0; i < 7 * 19; ++i) {
+    if (i / 19 == 3) {
+      EXPECT_TRUE(std::isnan(broken[i]));
+    } else {
+      EXPECT_EQ(bits_of(broken[i]), bits_of(clean[i]));
+    }
+  }
+}
+
+SCOUT_FOR_ALL_BACKENDS(Matmul);
+
+}  // namespace
+}  // namespace scout::kernels
