@@ -1,0 +1,71 @@
+// Byte-pair merging of one piece. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "lib/tokenizer/vocab.h"
+#include "lib/util/status.h"
+
+namespace scout {
+
+// Pairs of neighbouring tokens that become one, by rank: the lowest rank is merged first.
+class MergeTable {
+ public:
+  struct Merge {
+    uint32_t rank = kNoMerge;
+    int32_t id = -1;  // of the token the pair becomes
+  };
+  static constexpr uint32_t kNoMerge = 0xFFFFFFFFu;
+
+  explicit MergeTable(size_t n_merges, uint64_t seed);
+  // At most as many as announced; false where the pair is there already.
+  bool Add(int32_t left, int32_t right, Merge merge);
+  Merge Find(int32_t left, int32_t right) const {
+    const uint64_t key = Key(left, right);
+    for (size_t at = Place(key);; at = (at + 1) & mask_) {
+      if (slots_[at].key == key) return slots_[at].merge;
+      if (slots_[at].key == kFree) return {};
+    }
+  }
+
+ private:
+  static constexpr uint64_t kFree = ~uint64_t{0};  // no pair: ids are not negative
+  struct Slot {
+    uint64_t key = kFree;
+    Merge merge;
+  };
+  static uint64_t Key(int32_t left, int32_t right) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  }
+  size_t Place(uint64_t key) const {
+    const uint64_t mixed = (key ^ seed_) * 0x9E3779B97F4A7C15u;
+    return static_cast<size_t>((mixed ^ mixed >> 32) & mask_);
+  }
+  std::vector<Slot> slots_;  // a power of two, at most half full
+  size_t mask_;
+  uint64_t seed_;
+};
+
+// Memory of one call of Encode, reused from piece to piece.
+struct BpeScratch {
+  struct Node {
+    int32_t id;
+    uint32_t rank;  // of merging this node with the next; kNoMerge also for a node merged away
+    uint32_t previous;
+    uint32_t next;
+  };
+  std::vector<Node> nodes;
+  std::vector<uint64_t> heap;  // rank << 32 | node
+};
+
+constexpr size_t kMaxPieceBytes = (size_t{1} << 31) - 2;
+
+// Appends the tokens of `piece`, whose size is at most kMaxPieceBytes: again and again the pair of
+// lowest rank, the leftmost of equals, is merged. O(n log n), nothing recursive.
+void MergePiece(const Vocab& vocab, const MergeTable& merges, std::string_view piece,
+                BpeScratch* scratch, std::vector<int32_t>* out);
+
+}  // namespace scout

@@ -1,0 +1,103 @@
+// Encoding and decoding. SPDX-License-Identifier: Apache-2.0
+#include "lib/tokenizer/tokenizer.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "lib/tokenizer/impl.h"
+#include "lib/tokenizer/utf8.h"
+
+namespace scout {
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::~Tokenizer() = default;
+
+absl::Status Tokenizer::Impl::EncodePiece(std::string_view piece, BpeScratch* scratch,
+                                          std::vector<int32_t>* out) const {
+  const int32_t id = vocab.FindOrdinary(piece);
+  if (id >= 0 && whole[static_cast<size_t>(id)]) {
+    out->push_back(id);
+    return absl::OkStatus();
+  }
+  if (piece.size() > kMaxPieceBytes) {
+    return CapacityError(absl::StrFormat("%d bytes of text without a place to cut", piece.size()));
+  }
+  MergePiece(vocab, merges, piece, scratch, out);
+  return absl::OkStatus();
+}
+
+// Bytes that are not UTF-8 have no pieces. As tiktoken does it, the valid front is encoded as text;
+// the tokens of its last piece (and of the white space around, whose cut may depend on what comes)
+// are taken back, and their bytes with all that follow are merged as one piece.
+absl::Status Tokenizer::Impl::EncodePlain(std::string_view text, BpeScratch* scratch,
+                                          std::vector<int32_t>* out) const {
+  const size_t first_token = out->size();
+  const size_t valid = ValidUtf8Prefix(text);
+  const std::string_view front = text.substr(0, valid);
+  size_t last_piece = first_token;  // where its tokens start
+  for (size_t at = 0; at < front.size();) {
+    last_piece = out->size();
+    const size_t end = PieceEnd(rule, front, at);
+    SCOUT_RETURN_IF_ERROR(EncodePiece(front.substr(at, end - at), scratch, out));
+    at = end;
+  }
+  if (valid == text.size()) return absl::OkStatus();
+
+  const auto all_space = [&](int32_t id) {
+    return vocab.bytes(id).find_first_not_of(" \n\t") == std::string_view::npos;
+  };
+  if (last_piece < out->size() && all_space((*out)[last_piece])) {
+    while (last_piece > first_token && all_space((*out)[last_piece - 1])) --last_piece;
+  }
+  size_t taken_back = 0;
+  for (size_t i = last_piece; i < out->size(); ++i) taken_back += vocab.bytes((*out)[i]).size();
+  out->resize(last_piece);
+  return EncodePiece(text.substr(valid - taken_back), scratch, out);
+}
+
+absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
+                                                       const EncodeOptions& options) const {
+  std::vector<int32_t> out;
+  out.reserve(text.size() / 4 + 8);
+  if (options.bos && impl_->bos >= 0) out.push_back(impl_->bos);
+  BpeScratch scratch;
+  const AddedMatcher& added = impl_->vocab.added(options.allow_special);
+  for (size_t at = 0; at < text.size();) {
+    const AddedMatcher::Match match = added.Next(text, at);
+    SCOUT_RETURN_IF_ERROR(impl_->EncodePlain(text.substr(at, match.at - at), &scratch, &out));
+    if (match.id >= 0) out.push_back(match.id);
+    at = match.at + match.size;
+  }
+  return out;
+}
+
+absl::StatusOr<std::string> Tokenizer::Decode(const int32_t* ids, int64_t n,
+                                              bool skip_special) const {
+  std::string out;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!IsValid(ids[i])) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "id %d at position %d is not in the vocabulary (%d ids)", ids[i], i, vocab_size()));
+    }
+    if (skip_special && IsSpecial(ids[i])) continue;
+    out += impl_->vocab.bytes(ids[i]);
+  }
+  return out;
+}
+
+std::string_view Tokenizer::TokenBytes(int32_t id) const {
+  return IsValid(id) ? impl_->vocab.bytes(id) : std::string_view();
+}
+bool Tokenizer::IsSpecial(int32_t id) const {
+  return IsValid(id) && impl_->vocab.kind(id) == TokenKind::kSpecial;
+}
+bool Tokenizer::IsValid(int32_t id) const { return impl_->vocab.Has(id); }
+bool Tokenizer::IsEnd(int32_t id) const {
+  return std::binary_search(impl_->ends.begin(), impl_->ends.end(), id);
+}
+int32_t Tokenizer::Find(std::string_view name) const { return impl_->vocab.Find(name); }
+int32_t Tokenizer::bos() const { return impl_->bos; }
+int64_t Tokenizer::vocab_size() const { return impl_->vocab.size(); }
+const std::string& Tokenizer::digest() const { return impl_->digest; }
+
+}  // namespace scout

@@ -1,0 +1,86 @@
+// Byte-level BPE tokenizer: vocabulary, merges, special tokens, splitting rule.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/format/gguf.h"
+#include "lib/format/json.h"
+#include "lib/util/status.h"
+
+namespace scout {
+
+struct ChatMessage {
+  std::string_view role;
+  std::string_view content;
+};
+
+// Immutable and safe from any thread.
+class Tokenizer {
+ public:
+  // From a Hugging Face tokenizer.json; `config` is tokenizer_config.json or null. Unsupported
+  // names the splitting rule, normalizer or model kind that this library does not know.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJson(const Json& json,
+                                                                   const Json* config);
+  // From the tokenizer.ggml.* keys of a GGUF file. NotFound where it has none.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromGguf(const Gguf& gguf);
+  // A folder with tokenizer.json, a .gguf file, or a tokenizer.json file.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> Load(const std::string& path);
+  ~Tokenizer();
+
+  struct EncodeOptions {
+    bool bos = false;            // the begin-of-text token first, where there is one
+    bool allow_special = false;  // names of special tokens in the text become those tokens
+  };
+  // Any bytes; decoding gives them back. Tokens that were added but are not special are found in
+  // every text. Text runs are never cut, as tokenizer.json and GGUF have it.
+  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,
+                                              const EncodeOptions& options) const;
+  // Bytes of the ids; InvalidArgument for an id outside the vocabulary or in a hole of it.
+  absl::StatusOr<std::string> Decode(const int32_t* ids, int64_t n, bool skip_special) const;
+  // Bytes of one token (a special token's name), empty view for a hole. id must be in range.
+  std::string_view TokenBytes(int32_t id) const;
+  bool IsSpecial(int32_t id) const;
+  bool IsValid(int32_t id) const;             // in range and not a hole
+  bool IsEnd(int32_t id) const;               // ends an answer
+  int32_t Find(std::string_view name) const;  // -1 where there is none
+  int32_t bos() const;                        // -1 where there is none
+  int64_t vocab_size() const;                 // highest id + 1
+  // The dialog in the Llama 4 format. Roles: system, user, assistant, and tool or ipython for a
+  // tool's result, which ends with <|eom|> as does the assistant's message before it. Content is
+  // plain text. Unsupported where header or eot tokens are missing, InvalidArgument for other
+  // roles.
+  absl::StatusOr<std::vector<int32_t>> Chat(const ChatMessage* messages, int64_t n,
+                                            bool add_generation_prompt) const;
+  // 128-bit digest of everything that decides ids, as 32 hex digits (part of a model's identity).
+  const std::string& digest() const;
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Turns tokens into text as they come, whole UTF-8 characters only.
+class Detokenizer {
+ public:
+  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
+      : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+  // Text that became whole; bytes that can never become a character come out as U+FFFD (one per
+  // maximal subpart, as Unicode 15 section 3.9 recommends). InvalidArgument for an unknown id, the
+  // state then unchanged.
+  absl::StatusOr<std::string_view> Push(int32_t id);  // valid until the next call
+  std::string_view Flush();
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  bool skip_special_;
+  std::string held_;
+  std::string out_;
+};
+
+}  // namespace scout

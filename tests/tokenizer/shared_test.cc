@@ -1,0 +1,183 @@
+// The reference encodings and dialogs of ../shared/fixtures, where that folder is.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "tests/tokenizer/token_test_util.h"
+
+namespace scout::test {
+namespace {
+
+const std::string kFixtures = SCOUT_SOURCE_DIR "/../shared/fixtures";
+
+#define SKIP_WITHOUT_FIXTURES(path)                 \
+  if (!std::filesystem::exists(kFixtures + (path))) \
+  GTEST_SKIP() << "../shared/fixtures" << (path) << " is not there"
+
+// What `xz -dc` prints; empty where xz is missing.
+std::string Unpacked(const std::string& path) {
+  std::string out;
+  FILE* pipe = popen(("xz -dc '" + path + "' 2>/dev/null").c_str(), "r");
+  if (pipe == nullptr) return out;
+  char buffer[65536];
+  for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) out.append(buffer, n);
+  pclose(pipe);
+  return out;
+}
+
+// Null where the vocabulary cannot be unpacked.
+TokenizerPtr Llama4Tokenizer() {
+  const std::string text = Unpacked(kFixtures + "/tokenizer/tokenizer.json.xz");
+  if (text.empty()) return nullptr;
+  const auto tokenizer = FromText(text);
+  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
+  return tokenizer.ok() ? *tokenizer : nullptr;
+}
+
+std::string FromHex(const std::string& hex) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
+std::string TextOf(const Json& c) {
+  if (c.find("bytes_hex") != nullptr) return FromHex(At(c, "bytes_hex").as_string());
+  if (c.find("text") != nullptr) return At(c, "text").as_string();
+  std::string text;
+  const auto& repeat = At(c, "repeat").items();
+  for (int64_t i = 0; i < repeat[1].as_int(); ++i) text += repeat[0].as_string();
+  return text;
+}
+
+TEST(SharedTokenizer, Encodings) {
+  SKIP_WITHOUT_FIXTURES("/tokenizer/golden_encodings.json");
+  const TokenizerPtr tokenizer = Llama4Tokenizer();
+  if (tokenizer == nullptr) GTEST_SKIP() << "xz is missing";
+  EXPECT_EQ(tokenizer->vocab_size(), 202048);
+  EXPECT_EQ(tokenizer->bos(), 200000);
+  const Json goldens = ReadJsonFile(kFixtures + "/tokenizer/golden_encodings.json");
+  // Two cases hold runs of 30,000 characters, which the tiktoken file's rule cuts.
+  const Json info = ReadJsonFile(kFixtures + "/tokenizer/tokenizer_json_info.json");
+  const Ids differ = IntsAt(info, "cases_where_tokenizer_json_differs_from_tiktoken");
+  int32_t number = 0, compared = 0;
+  for (const Json& c : At(goldens, "cases").items()) {
+    const std::string text = TextOf(c);
+    const Ids ids = Encode(*tokenizer, text, At(c, "allow_special").as_bool());
+    EXPECT_EQ(Decode(*tokenizer, ids), text);
+    if (std::count(differ.begin(), differ.end(), number++) != 0) continue;
+    ++compared;
+    if (c.find("ids") != nullptr) {
+      EXPECT_EQ(ids, IntsAt(c, "ids")) << testing::PrintToString(text.substr(0, 200));
+      continue;
+    }
+    const Ids head = IntsAt(c, "ids_head"), tail = IntsAt(c, "ids_tail");
+    ASSERT_EQ(static_cast<int64_t>(ids.size()), At(c, "ids_count").as_int());
+    EXPECT_TRUE(std::equal(head.begin(), head.end(), ids.begin()));
+    EXPECT_TRUE(std::equal(tail.rbegin(), tail.rend(), ids.rbegin()));
+  }
+  EXPECT_GE(compared, 200);
+}
+
+// The content of a dialog's message as plain text: a tool call is the text between its header and
+// its end in the reference ids.
+TEST(SharedTokenizer, Dialogs) {
+  SKIP_WITHOUT_FIXTURES("/tokenizer/golden_chat.json");
+  const TokenizerPtr tokenizer = Llama4Tokenizer();
+  if (tokenizer == nullptr) GTEST_SKIP() << "xz is missing";
+  const int32_t header_end = tokenizer->Find("<|header_end|>");
+  const Json goldens = ReadJsonFile(kFixtures + "/tokenizer/golden_chat.json");
+  int compared = 0;
+  for (const Json& entry : At(goldens, "dialogs").items()) {
+    if (entry.find("image_tiles") != nullptr) continue;
+    const Ids want = IntsAt(entry, "ids");
+    std::vector<std::string> contents;  // of the ids, message by message
+    for (auto at = want.begin();;) {
+      at = std::find(at, want.end(), header_end);
+      if (at == want.end()) break;
+      const auto end =
+          std::find_if(at, want.end(), [&](int32_t id) { return tokenizer->IsEnd(id); });
+      contents.push_back(Decode(*tokenizer, Ids(at + 2, end)));
+      at = end;
+    }
+    std::vector<ChatMessage> messages;
+    bool said_and_called = false;
+    for (const Json& m : At(entry, "dialog").items()) {
+      const bool calls = m.find("tool_calls") != nullptr;
+      const std::string& content = At(m, "content").as_string();
+      ASSERT_LT(messages.size(), contents.size());
+      messages.push_back({At(m, "role").as_string(), contents[messages.size()]});
+      if (calls && !content.empty()) said_and_called = true;
+      if (!calls) {
+        EXPECT_EQ(messages.back().content, content);
+      }
+    }
+    // What an assistant says before a call is encoded apart from the call, which two strings that
+    // are one cannot show.
+    if (said_and_called) continue;
+    EXPECT_EQ(Chat(*tokenizer, messages), want);
+    ++compared;
+  }
+  EXPECT_GE(compared, 3);
+}
+
+// The vocabulary in a GGUF file and the tokenizer.json beside it are the same tokenizer.
+TEST(SharedTokenizer, GgufEqualsJson) {
+  SKIP_WITHOUT_FIXTURES("/gguf");
+  int compared = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(kFixtures + "/gguf")) {
+    const std::filesystem::path& path = entry.path();
+    if (path.extension() != ".gguf" || path.string().find("split") != std::string::npos) continue;
+    const auto json = path.parent_path() / "tokenizer.json";
+    if (!std::filesystem::exists(json)) continue;
+    const auto from_gguf = Tokenizer::Load(path.string());
+    if (from_gguf.status().code() == absl::StatusCode::kUnimplemented) continue;  // its tensors
+    ASSERT_TRUE(from_gguf.ok()) << path << ": " << from_gguf.status();
+    const TokenizerPtr from_json = LoadTokenizer(json.string());
+    ASSERT_NE(from_json, nullptr);
+    EXPECT_EQ((*from_gguf)->digest(), from_json->digest()) << path;
+    EXPECT_EQ((*from_gguf)->bos(), from_json->bos());
+    for (int32_t id = 0; id < from_json->vocab_size(); ++id) {
+      EXPECT_EQ((*from_gguf)->TokenBytes(id), from_json->TokenBytes(id));
+      EXPECT_EQ((*from_gguf)->IsSpecial(id), from_json->IsSpecial(id));
+      EXPECT_EQ((*from_gguf)->IsEnd(id), from_json->IsEnd(id));
+    }
+    ++compared;
+  }
+  EXPECT_GE(compared, 1);
+}
+
+TEST(SharedTokenizer, Folders) {
+  SKIP_WITHOUT_FIXTURES("");
+  int loaded = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kFixtures)) {
+    if (!std::filesystem::exists(entry.path() / "tokenizer.json")) continue;
+    const TokenizerPtr tokenizer = LoadTokenizer(entry.path().string());
+    ASSERT_NE(tokenizer, nullptr);
+    const std::string text = "The key is 4096, isn't it? \u4f60\u597d \xFF <|eot|>\n";
+    for (const bool special : {false, true}) {
+      EXPECT_EQ(Decode(*tokenizer, Encode(*tokenizer, text, special)), text) << entry.path();
+    }
+    EXPECT_FALSE(Chat(*tokenizer, {{"user", "Hello"}}).empty());
+    ++loaded;
+  }
+  EXPECT_GE(loaded, 1);
+}
+
+// Ids that the `tokenizers` package gives.
+TEST(SharedTokenizer, NeedleTrial) {
+  SKIP_WITHOUT_FIXTURES("/needle-trial");
+  const TokenizerPtr tokenizer = LoadTokenizer(kFixtures + "/needle-trial");
+  ASSERT_NE(tokenizer, nullptr);
+  EXPECT_EQ(tokenizer->vocab_size(), 2048);
+  EXPECT_EQ(tokenizer->bos(), 0);
+  EXPECT_TRUE(tokenizer->IsEnd(4));
+  EXPECT_EQ(Encode(*tokenizer, "The secret number of 1234 is\n  42, don't ask."),
+            (Ids{322, 468, 1152, 89, 318, 307, 226,  22,  23,  24, 25, 283,
+                 204, 226, 226,  25, 23,  17,  1071, 546, 360, 80, 19}));
+}
+
+}  // namespace
+}  // namespace scout::test
