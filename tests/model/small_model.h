@@ -1,0 +1,66 @@
+// A model of a few kilobytes as files, to be spoilt by tests. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/model/model.h"
+
+namespace scout::test {
+
+// A folder that goes away with the object.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  const std::string& path() const { return path_; }
+  // Writes a file and returns its path.
+  std::string Write(const std::string& name, const std::string& bytes) const;
+
+ private:
+  std::string path_;
+};
+
+struct SmallTensor {
+  std::string type;            // "F32", "F16", "BF16", or any name
+  std::vector<int64_t> shape;  // outermost first
+  std::vector<float> values;   // n_elements of them
+};
+
+// Two layers (the first dense and chunked, the second with two experts and global), hidden size 8,
+// two heads of 4 on one key head, vocabulary 16.
+struct SmallModel {
+  std::map<std::string, std::string> config;  // key -> JSON text of its value
+  std::map<std::string, SmallTensor> tensors;
+  std::string prefix;  // of every tensor name, as written
+
+  // Names and layouts of a Hugging Face checkpoint; experts fused, or a linear layer each.
+  static SmallModel HuggingFace(const std::string& type = "F32", bool fused = true);
+  // GGUF names; the configuration's keys become llama4.* keys in GgufBytes.
+  static SmallModel Gguf();
+
+  std::string ConfigJson() const;
+  std::string SafetensorsBytes() const;
+  std::string GgufBytes() const;
+  // Writes config.json and model.safetensors.
+  void WriteFolder(const Folder& folder) const;
+};
+
+// The file's bytes of values in a float type.
+std::string Encode(const std::string& type, const std::vector<float>& values);
+// Element (row, col) as f32.
+float At(const kernels::Matrix& matrix, int64_t row, int64_t col);
+// A file or folder of tests/golden.
+std::string GoldenPath(const std::string& name);
+std::string ReadFile(const std::string& path);
+
+// The status has the code and its message every text.
+void ExpectError(const absl::Status& status, absl::StatusCode code,
+                 std::initializer_list<std::string> texts);
+
+}  // namespace scout::test
