@@ -1,0 +1,69 @@
+// A model placed on this machine: backend, threads, KV budget. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "kernels/ops.h"
+#include "lib/forward/llama4.h"
+#include "lib/kv/page_pool.h"
+#include "lib/kv/sequence.h"
+#include "lib/model/model.h"
+#include "lib/util/log.h"
+#include "lib/util/thread_pool.h"
+
+namespace scout {
+
+struct EngineOptions {
+  bool exact = false;
+  bool reference_backend = false;
+  kernels::Isa isa = kernels::Isa::kAuto;
+  int kv_format = 0;             // 0 auto, else 1 + kernels::KvFormat
+  int64_t n_threads = 0;         // 0: physical cores this process may use
+  int64_t kv_tokens = 0;         // 0: default
+  int64_t max_sessions = 0;      // 0: default
+  int64_t page_tokens = 0;       // 0: default
+  int64_t max_step_tokens = 0;   // 0: default
+  bool merge_right_to_left = false;  // tests only: see kernels::AttentionArgs
+  Logger logger;
+};
+
+struct EngineStats {
+  int64_t n_threads, pages_total, pages_used, pages_reserved, page_bytes;
+  ForwardStats forward;
+  const char* backend;
+  const char* isa;
+};
+
+// Thread-safe. Steps of different sessions take turns.
+class Engine {
+ public:
+  static absl::StatusOr<std::shared_ptr<Engine>> Create(std::shared_ptr<const Model> model,
+                                                        const EngineOptions& options);
+
+  const Model& model() const { return *model_; }
+  const std::shared_ptr<const KvLayout>& layout() const { return layout_; }
+  const std::shared_ptr<PagePool>& pool() const { return pool_; }
+  const Logger& logger() const { return logger_; }
+  int64_t max_step_tokens() const { return max_step_tokens_; }
+  // The largest session, up to the context length, that the free part of the budget holds.
+  int64_t LargestSession() const;
+
+  absl::Status RunStep(const Step& step);
+  EngineStats Stats() const;
+
+ private:
+  Engine() = default;
+  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const KvLayout> layout_;
+  std::shared_ptr<PagePool> pool_;
+  const kernels::Backend* backend_ = nullptr;
+  std::unique_ptr<ThreadPool> threads_;
+  std::unique_ptr<Forward> forward_;  // guarded by mutex_
+  mutable std::mutex mutex_;
+  int64_t max_step_tokens_ = 0;
+  Logger logger_;
+};
+
+}  // namespace scout

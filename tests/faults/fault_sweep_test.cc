@@ -1,0 +1,171 @@
+// Fails every allocation, every read and every thread creation once, each in a process of its own,
+// over load + prefill + decode. Every run must end in an error code (or not need the call that
+// failed), leak nothing, and give the right tokens when it is tried again.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "include/scout.h"
+#include "tests/faults/injector.h"
+
+namespace {
+
+using faults::Kind;
+
+constexpr int kClean = 10, kNotNeeded = 11, kNeverReached = 12;  // exit codes of a child
+constexpr int kNoMessage = 20, kWrongTokens = 21, kLeak = 22, kRetryFailed = 23;
+
+struct Outcome {
+  scout_status status = SCOUT_OK;
+  bool has_message = true;
+  int32_t tokens[6] = {};
+};
+
+// The whole way of a program. Everything is freed.
+Outcome Scenario(const char* path) {
+  Outcome out;
+  scout_error* error = nullptr;
+  scout_model* model = nullptr;
+  scout_engine* engine = nullptr;
+  scout_session* session = nullptr;
+  scout_session* fork = nullptr;
+  scout_engine_options eo;
+  scout_engine_options_init(&eo);
+  eo.n_threads = 3;
+  eo.page_tokens = 16;
+  eo.max_step_tokens = 16;
+  eo.kv_tokens = 512;
+  eo.max_sessions = 3;
+  scout_session_options so;
+  scout_session_options_init(&so);
+  so.max_tokens = 100;
+  int32_t prompt[40];
+  for (int i = 0; i < 40; ++i) prompt[i] = (i * 29 + 5) % 200;
+
+  out.status = scout_model_load(path, nullptr, &model, &error);
+  if (out.status == SCOUT_OK) out.status = scout_engine_create(model, &eo, &engine, &error);
+  if (out.status == SCOUT_OK) out.status = scout_session_create(engine, &so, &session, &error);
+  if (out.status == SCOUT_OK) {
+    out.status = scout_session_prefill(session, prompt, 40, nullptr, nullptr, &error);
+  }
+  if (out.status == SCOUT_OK) out.status = scout_session_fork(session, 0, &fork, &error);
+  for (int i = 0; i < 6 && out.status == SCOUT_OK; ++i) {
+    out.status = scout_session_decode(fork, nullptr, &out.tokens[i], &error);
+  }
+  if (out.status != SCOUT_OK) {
+    out.has_message = error != nullptr && scout_error_code(error) == out.status &&
+                      scout_error_message(error)[0] != 0;
+  }
+  scout_error_free(error);
+  scout_session_free(fork);
+  scout_session_free(session);
+  scout_engine_free(engine);
+  scout_model_free(model);
+  return out;
+}
+
+// In the child: the scenario with the n-th call failing, then again without.
+int Child(const char* path, Kind kind, int64_t n, const Outcome& expected, int64_t live_after) {
+  faults::Arm(kind, n);
+  const Outcome faulty = Scenario(path);
+  faults::Arm(kind, 0);
+  if (!faults::Fired()) return kNeverReached;
+  if (faulty.status != SCOUT_OK && !faulty.has_message) return kNoMessage;
+  if (faulty.status == SCOUT_OK && std::memcmp(faulty.tokens, expected.tokens, sizeof faulty.tokens) != 0) {
+    return kWrongTokens;
+  }
+  const Outcome again = Scenario(path);
+  if (again.status != SCOUT_OK) return kRetryFailed;
+  if (std::memcmp(again.tokens, expected.tokens, sizeof again.tokens) != 0) return kWrongTokens;
+  if (faults::LiveBlocks() > live_after) return kLeak;
+  return faulty.status == SCOUT_OK ? kNotNeeded : kClean;
+}
+
+struct Sweep {
+  Kind kind;
+  const char* name;
+  const char* model;
+};
+
+void Run(const Sweep& sweep, int64_t stride) {
+  const std::string path = std::string(SCOUT_SOURCE_DIR "/tests/golden/") + sweep.model;
+  // Twice, so that what the C library and protobuf keep for the process is there already.
+  Outcome expected = Scenario(path.c_str());
+  ASSERT_EQ(expected.status, SCOUT_OK);
+  faults::Arm(sweep.kind, 0);
+  const int64_t live_before = faults::LiveBlocks();
+  expected = Scenario(path.c_str());
+  const int64_t total = faults::Calls(sweep.kind);
+  ASSERT_EQ(faults::LiveBlocks(), live_before) << "the scenario itself leaks";
+  ASSERT_GT(total, 0);
+
+  int64_t clean = 0, not_needed = 0, n = 1;
+  std::vector<std::string> bad;
+  // Two children at a time; the sweep goes on past `total` until a run no longer reaches its fault.
+  bool reached = true;
+  while (reached) {
+    pid_t pids[2];
+    int64_t numbers[2];
+    for (int i = 0; i < 2; ++i, n += stride) {
+      numbers[i] = n;
+      pids[i] = fork();
+      ASSERT_GE(pids[i], 0);
+      if (pids[i] == 0) {
+        alarm(120);
+        std::exit(Child(path.c_str(), sweep.kind, n, expected, live_before));
+      }
+    }
+    for (int i = 0; i < 2; ++i) {
+      int status = 0;
+      ASSERT_EQ(waitpid(pids[i], &status, 0), pids[i]);
+      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+      if (code == kClean) ++clean;
+      else if (code == kNotNeeded) ++not_needed;
+      else if (code == kNeverReached) reached = false;
+      else bad.push_back("call " + std::to_string(numbers[i]) + ": " + std::to_string(code));
+    }
+    ASSERT_LT(bad.size(), 20u) << bad[0] << ", " << bad[1] << " and more";
+  }
+  std::printf("%s over %s: %lld calls, every %lld-th failed: %lld clean errors, %lld not needed\n",
+              sweep.name, sweep.model, static_cast<long long>(total), static_cast<long long>(stride),
+              static_cast<long long>(clean), static_cast<long long>(not_needed));
+  EXPECT_TRUE(bad.empty()) << bad.size() << " bad, the first: " << bad[0];
+  EXPECT_GT(clean, 0);
+}
+
+const Sweep kSweeps[] = {
+    {Kind::kAllocation, "allocations", "faults/hf"},
+    {Kind::kAllocation, "allocations", "faults/tiny.gguf"},
+    {Kind::kRead, "reads", "faults/hf"},
+    {Kind::kRead, "reads", "faults/tiny.gguf"},
+    {Kind::kThread, "thread creations", "faults/tiny.gguf"},
+};
+
+class FaultSweep : public testing::TestWithParam<Sweep> {};
+TEST_P(FaultSweep, EveryRunEndsInACleanError) {
+#if defined(__SANITIZE_ADDRESS__)
+  // A leak check per child is slow: a sample here, every call in `./check --full`.
+  Run(GetParam(), GetParam().kind == Kind::kAllocation ? 23 : 1);
+#else
+  Run(GetParam(), 1);
+#endif
+}
+INSTANTIATE_TEST_SUITE_P(All, FaultSweep, testing::ValuesIn(kSweeps), [](const auto& info) {
+  std::string name = std::string(info.param.name) + "_" + info.param.model;
+  for (char& c : name) {
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) c = '_';
+  }
+  return name;
+});
+
+class FullFaultSweep : public testing::TestWithParam<Sweep> {};
+TEST_P(FullFaultSweep, EveryCall) { Run(GetParam(), 1); }
+INSTANTIATE_TEST_SUITE_P(All, FullFaultSweep, testing::Values(kSweeps[0], kSweeps[1]),
+                         [](const auto& info) { return info.index == 0 ? "hf" : "gguf"; });
+
+}  // namespace
