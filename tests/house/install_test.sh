@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# An install prefix that was moved, used by a C99 program through pkg-config, under valgrind.
+# SPDX-License-Identifier: Apache-2.0
+# usage: install_test.sh BUILD_DIR SOURCE_DIR CC MODEL
+set -euo pipefail
+build=$1 source=$2 cc=$3 model=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cmake --install "$build" --prefix "$work/first" >"$work/install.log"
+mv "$work/first" "$work/prefix"  # nothing in it may know where it was put
+PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name scout.pc)")
+export PKG_CONFIG_PATH
+[ "$(pkg-config --modversion scout)" = "$("$work/prefix/bin/scout" --version | grep -oE '[0-9.]+')" ]
+
+read -ra flags <<<"$(pkg-config --cflags --libs scout)"
+libdir=$(pkg-config --variable=libdir scout)
+"$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/ask.c" "${flags[@]}" \
+      -Wl,-rpath,"$libdir" -o "$work/ask"
+readelf -d "$work/ask" | grep -q 'NEEDED.*libscout\.so\.[0-9]'
+
+memcheck=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=all
+          --errors-for-leak-kinds=all --suppressions="$source/tests/house/valgrind.supp")
+"$work/ask" "$model" "What is the capital of France?" >"$work/plain"
+"${memcheck[@]}" "$work/ask" "$model" "What is the capital of France?" >"$work/answer"
+[ -s "$work/answer" ] || { echo "no answer" >&2; exit 1; }
+echo "the answer: $(cat "$work/answer")"
+
+# The way out of an error is clean too.
+status=0
+"${memcheck[@]}" "$work/ask" "$work/missing" "?" 2>"$work/error" || status=$?
+[ "$status" = 1 ] || { cat "$work/error"; echo "exit status $status, expected 1" >&2; exit 1; }
+grep -q SCOUT_NOT_FOUND "$work/error"

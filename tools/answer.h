@@ -1,0 +1,25 @@
+// Decoding an answer while printing it. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "tools/open.h"
+
+namespace scout::tool {
+
+struct Answer {
+  int64_t tokens = 0;      // drawn, the end token included
+  double seconds = 0;      // of the draws after the first
+  double first = 0;        // seconds until the first token, from the call on
+  bool ended = false;      // by an end token
+  bool interrupted = false;
+  std::string text;
+};
+
+// Draws up to `limit` tokens and streams their text to stdout, whole characters as they come.
+// Stops at an end token (not with ignore_end) and at a Ctrl-C, which is not a failure here.
+Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
+                     const scout_sampling_options& sampling, int64_t limit, bool ignore_end,
+                     Answer* answer);
+
+}  // namespace scout::tool

@@ -1,0 +1,43 @@
+// NumPy's .npy files: writing float32 matrices piece by piece, reading lists of integers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "tools/failure.h"
+
+namespace scout::tool {
+
+// Writes a (rows, columns) float32 array, format version 1.0. The file has a temporary name beside
+// `path` until Finish; without a Finish it is removed. Path "-" is standard output; devices and pipes
+// are written as they are.
+class NpyWriter {
+ public:
+  NpyWriter() = default;
+  NpyWriter(const NpyWriter&) = delete;
+  NpyWriter& operator=(const NpyWriter&) = delete;
+  ~NpyWriter();
+
+  Failure Open(const std::string& path, int64_t rows, int64_t columns);
+  Failure Write(const float* values, int64_t count);
+  // Flushes and gives the file its name. Every value must have been written.
+  Failure Finish();
+
+ private:
+  std::string path_, temporary_;
+  std::FILE* file_ = nullptr;
+  int64_t missing_ = 0;  // values not yet written
+};
+
+// The header of such an array: magic, version, length, dictionary, padded to 64 bytes.
+std::string NpyHeader(int64_t rows, int64_t columns);
+
+// True where `bytes` begins as a .npy file does.
+bool IsNpy(const std::string& bytes);
+// The values of a one-dimensional array of integers in any common width.
+Failure ReadNpyInts(const std::string& bytes, const std::string& path, std::vector<int64_t>* values);
+
+}  // namespace scout::tool

@@ -1,0 +1,215 @@
+// The shared options, and the objects made from them. SPDX-License-Identifier: Apache-2.0
+#include "tools/open.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "tools/terminal.h"
+
+namespace scout::tool {
+namespace {
+
+void PrintLog(void*, int32_t level, const char* message) {
+  static const char* const kNames[] = {"error", "warning", "info", "debug"};
+  std::string line = std::string("scout: ") + kNames[std::clamp(level, 0, 3)] + ": " +
+                     Printable(message) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+Failure ReadOverrides(const Args& args, scout_model_options* o) {
+  TOOL_TRY(args.Int("chunk", 1, INT64_MAX, &o->attention_chunk));
+  TOOL_TRY(args.Choice("temperature-tuning", {{"on", 1}, {"off", 0}}, &o->temperature_tuning));
+  TOOL_TRY(args.Double("temperature-scale", 0, 1e6, &o->temperature_scale));
+  TOOL_TRY(args.Int("temperature-floor", 1, INT64_MAX, &o->temperature_floor));
+  TOOL_TRY(args.Double("rope-theta", 1e-3, 1e18, &o->rope_theta));
+  TOOL_TRY(args.Choice("rope-scaling", {{"none", 0}, {"llama3", 1}}, &o->rope_scaling));
+  TOOL_TRY(args.Double("rope-factor", 1e-3, 1e9, &o->rope_factor));
+  TOOL_TRY(args.Double("rope-low-freq-factor", 1e-9, 1e9, &o->rope_low_freq_factor));
+  TOOL_TRY(args.Double("rope-high-freq-factor", 1e-9, 1e9, &o->rope_high_freq_factor));
+  return args.Int("rope-original-context", 1, INT64_MAX, &o->rope_original_context);
+}
+
+Failure ReadEngine(const Args& args, scout_engine_options* o) {
+  scout_engine_options_init(o);
+  o->log = PrintLog;
+  o->log_level = args.Has("verbose") ? SCOUT_LOG_DEBUG : SCOUT_LOG_WARNING;
+  TOOL_TRY(args.Choice("mode", {{"exact", SCOUT_MODE_EXACT}, {"fast", SCOUT_MODE_FAST}}, &o->mode));
+  TOOL_TRY(args.Choice("backend",
+                       {{"reference", SCOUT_BACKEND_REFERENCE}, {"cpu", SCOUT_BACKEND_CPU}},
+                       &o->backend));
+  TOOL_TRY(args.Choice("isa",
+                       {{"portable", SCOUT_ISA_PORTABLE},
+                        {"avx2", SCOUT_ISA_AVX2},
+                        {"avx512", SCOUT_ISA_AVX512}},
+                       &o->isa));
+  TOOL_TRY(args.Choice("kv", {{"f32", SCOUT_KV_F32}, {"f16", SCOUT_KV_F16}, {"bf16", SCOUT_KV_BF16}},
+                       &o->kv_format));
+  TOOL_TRY(args.Int("threads", 1, 4096, &o->n_threads));
+  TOOL_TRY(args.Int("page-tokens", 16, 4096, &o->page_tokens));
+  if ((o->page_tokens & (o->page_tokens - 1)) != 0) {
+    return Usage("--page-tokens " + std::to_string(o->page_tokens) + " is not a power of two");
+  }
+  TOOL_TRY(args.Int("step-tokens", 1, INT32_MAX, &o->max_step_tokens));
+  int64_t context = 0;
+  return args.Int("ctx", 1, INT64_MAX, &context);
+}
+
+}  // namespace
+
+OptionList ModelOption() { return {{'m', "model", "PATH", "the model: a folder or a .gguf file"}}; }
+
+OptionList OverrideOptions() {
+  return {
+      {0, "chunk", "N", "override: tokens of an attention chunk"},
+      {0, "temperature-tuning", "on|off", "override: attention temperature of global layers"},
+      {0, "temperature-scale", "X", "override: its scale"},
+      {0, "temperature-floor", "N", "override: its floor, in tokens"},
+      {0, "rope-theta", "X", "override: base of the rotary frequencies"},
+      {0, "rope-scaling", "none|llama3", "override: scaling of the rotary frequencies"},
+      {0, "rope-factor", "X", "override: factor of llama3 scaling"},
+      {0, "rope-low-freq-factor", "X", "override: its low frequency factor"},
+      {0, "rope-high-freq-factor", "X", "override: its high frequency factor"},
+      {0, "rope-original-context", "N", "override: its original context length"},
+      {'v', "verbose", nullptr, "print the library's log lines to stderr"},
+      {'q', "quiet", nullptr, "no progress bar and no timings on stderr"},
+  };
+}
+
+OptionList EngineOptions() {
+  return {
+      {0, "mode", "exact|fast", "exact: fp32 throughout; fast (default): integer kernels\n"
+                                "for quantised weights, 16-bit KV cache"},
+      {0, "backend", "reference|cpu", "reference: plain scalar code; cpu (default): vectorised"},
+      {0, "isa", "portable|avx2|avx512", "instructions of the cpu backend (default: the best)"},
+      {0, "threads", "N", "default: one per physical core"},
+      {0, "kv", "f32|f16|bf16", "format of the KV cache (default: by mode)"},
+      {0, "ctx", "N", "tokens the session can hold (default: what is needed)"},
+      {0, "page-tokens", "N", "tokens of a KV page, a power of two (default 256)"},
+      {0, "step-tokens", "N", "most tokens computed in one step (default 512)"},
+  };
+}
+
+OptionList SamplingOptions() {
+  return {
+      {0, "temp", "X", "temperature; 0 (default) always takes the most probable"},
+      {0, "top-k", "N", "keep the N most probable tokens; 0: all"},
+      {0, "top-p", "P", "keep the smallest set of tokens with this probability"},
+      {0, "min-p", "P", "drop tokens below P times the best one's probability"},
+      {0, "seed", "N", "seed of the draws (default 0)"},
+  };
+}
+
+Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
+  TOOL_TRY(args.Require("model", "-m PATH"));
+  Progress progress("loading", Progress::Unit::kBytes, !args.Has("quiet"));
+  scout_model_options options;
+  scout_model_options_init(&options);
+  options.flags = flags;
+  options.progress = Progress::Callback;
+  options.progress_user = &progress;
+  options.log = PrintLog;
+  options.log_level = args.Has("verbose") ? SCOUT_LOG_DEBUG : SCOUT_LOG_WARNING;
+  TOOL_TRY(ReadOverrides(args, &options));
+  scout_engine_options engine_options;
+  TOOL_TRY(ReadEngine(args, &engine_options));
+  scout_model* loaded = nullptr;
+  TOOL_CALL(scout_model_load, args.Get("model").c_str(), &options, &loaded);
+  model->reset(loaded);
+  return Ok();
+}
+
+Failure SessionBudget(const Args& args, int64_t tokens, int64_t* kv_tokens) {
+  constexpr int64_t kDefaultBudget = int64_t{1} << 20;
+  TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &tokens));
+  *kv_tokens = tokens > kDefaultBudget ? tokens : 0;
+  return Ok();
+}
+
+Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine) {
+  scout_engine_options options;
+  TOOL_TRY(ReadEngine(args, &options));
+  options.kv_tokens = kv_tokens;
+  scout_engine* created = nullptr;
+  TOOL_CALL(scout_engine_create, model, &options, &created);
+  engine->reset(created);
+  return Ok();
+}
+
+Failure CreateSession(const Args& args, scout_engine* engine, int64_t tokens, Session* session) {
+  scout_session_options options;
+  scout_session_options_init(&options);
+  options.max_tokens = tokens;
+  TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &options.max_tokens));
+  scout_session* created = nullptr;
+  TOOL_CALL(scout_session_create, engine, &options, &created);
+  session->reset(created);
+  return Ok();
+}
+
+Failure ReadSampling(const Args& args, scout_sampling_options* sampling) {
+  scout_sampling_options_init(sampling);
+  double temperature = sampling->temperature, top_p = sampling->top_p, min_p = sampling->min_p;
+  int64_t seed = 0;
+  TOOL_TRY(args.Double("temp", 0, 1000, &temperature));
+  TOOL_TRY(args.Int("top-k", 0, INT32_MAX, &sampling->top_k));
+  TOOL_TRY(args.Double("top-p", 0, 1, &top_p));
+  TOOL_TRY(args.Double("min-p", 0, 1, &min_p));
+  TOOL_TRY(args.Int("seed", 0, INT64_MAX, &seed));
+  sampling->temperature = static_cast<float>(temperature);
+  sampling->top_p = static_cast<float>(top_p);
+  sampling->min_p = static_cast<float>(min_p);
+  sampling->seed = static_cast<uint64_t>(seed);
+  return Ok();
+}
+
+Failure ModelInfo(const scout_model* model, scout_model_info* info) {
+  *info = {};
+  info->struct_size = sizeof(*info);
+  TOOL_CALL(scout_model_get_info, model, info);
+  return Ok();
+}
+
+Failure EngineStats(const scout_engine* engine, scout_engine_stats* stats) {
+  *stats = {};
+  stats->struct_size = sizeof(*stats);
+  TOOL_CALL(scout_engine_get_stats, engine, stats);
+  return Ok();
+}
+
+Failure ModelTokenizer(const scout_model* model, Tokenizer* tokenizer) {
+  scout_tokenizer* found = nullptr;
+  TOOL_CALL(scout_model_tokenizer, model, &found);
+  tokenizer->reset(found);
+  return Ok();
+}
+
+Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32_t flags,
+               std::vector<int32_t>* ids) {
+  ids->resize(text.size() + 1);
+  int64_t count = 0;
+  TOOL_CALL(scout_tokenizer_encode, tokenizer, text.data(), static_cast<int64_t>(text.size()),
+            flags, ids->data(), static_cast<int64_t>(ids->size()), &count);
+  ids->resize(count);
+  return Ok();
+}
+
+Failure CheckIds(const std::vector<int32_t>& ids, int64_t vocab_size) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= vocab_size) {
+      return Usage("id " + std::to_string(ids[i]) + " at index " + std::to_string(i) +
+                   " is outside the model's vocabulary of " + std::to_string(vocab_size));
+    }
+  }
+  return Ok();
+}
+
+std::string JsonList(const std::vector<int32_t>& ids) {
+  std::string text = "[";
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i != 0) text += ", ";
+    text += std::to_string(ids[i]);
+  }
+  return text + "]";
+}
+
+}  // namespace scout::tool

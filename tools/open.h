@@ -1,0 +1,56 @@
+// Opens what the commands work with, from the options that all of them share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scout.h"
+#include "tools/args.h"
+#include "tools/failure.h"
+
+namespace scout::tool {
+
+struct Free {
+  void operator()(scout_model* p) const { scout_model_free(p); }
+  void operator()(scout_tokenizer* p) const { scout_tokenizer_free(p); }
+  void operator()(scout_detokenizer* p) const { scout_detokenizer_free(p); }
+  void operator()(scout_engine* p) const { scout_engine_free(p); }
+  void operator()(scout_session* p) const { scout_session_free(p); }
+};
+using Model = std::unique_ptr<scout_model, Free>;
+using Tokenizer = std::unique_ptr<scout_tokenizer, Free>;
+using Detokenizer = std::unique_ptr<scout_detokenizer, Free>;
+using Engine = std::unique_ptr<scout_engine, Free>;
+using Session = std::unique_ptr<scout_session, Free>;
+
+OptionList ModelOption();      // -m
+OptionList OverrideOptions();  // of the model, -v, -q
+OptionList EngineOptions();    // mode, backend, threads, memory
+OptionList SamplingOptions();  // temperature, top-k, ...
+
+// `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
+Failure LoadModel(const Args& args, uint32_t flags, Model* model);
+// The KV budget for one session of `tokens`, or of --ctx: 0, the library's default, serves unless
+// more than that is asked for.
+Failure SessionBudget(const Args& args, int64_t tokens, int64_t* kv_tokens);
+// kv_tokens: the KV budget of all sessions together, 0 for the library's default.
+Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine);
+// For `tokens`, or what --ctx says; 0 for as many as fit.
+Failure CreateSession(const Args& args, scout_engine* engine, int64_t tokens, Session* session);
+Failure ReadSampling(const Args& args, scout_sampling_options* sampling);
+
+Failure ModelInfo(const scout_model* model, scout_model_info* info);
+Failure EngineStats(const scout_engine* engine, scout_engine_stats* stats);
+Failure ModelTokenizer(const scout_model* model, Tokenizer* tokenizer);
+Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32_t flags,
+               std::vector<int32_t>* ids);
+// Every id must be below the vocabulary's size; the library checks again.
+Failure CheckIds(const std::vector<int32_t>& ids, int64_t vocab_size);
+
+// "[1, 2, 3]"
+std::string JsonList(const std::vector<int32_t>& ids);
+
+}  // namespace scout::tool
