@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # To compile: compiler, build tools, protoc, JSON headers; dpkg-dev unpacks the sources of abseil
-# and protobuf (scripts/build_deps).
+# and protobuf (scripts/build_deps). CMake also looks for what the tests are compiled with.
 build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compiler
-                nlohmann-json3-dev libxxhash-dev)
-# To test: GoogleTest, and what the house tests look at the finished library with.
-test_packages=(libgtest-dev libprotobuf-dev pkg-config python3 valgrind)
+                nlohmann-json3-dev libxxhash-dev libgtest-dev libprotobuf-dev python3)
+# What the tests run beside their own programs.
+test_packages=(pkg-config valgrind)
 
 # need_packages PACKAGE...: no call of apt at all where nothing is missing.
 need_packages() {
@@ -33,8 +33,19 @@ need_packages() {
 # step TEXT: a heading with the minutes since the start.
 step() { printf '\n== %s  (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# build PRESET: configures and builds; ninja's last lines when it fails.
+# build PRESET [TARGET...]: configures and builds. On a terminal ninja shows its own progress;
+# elsewhere one line for each tenth of the work, and everything that is not progress.
 build() {
-  cmake --preset "$1" --log-level=WARNING | grep -v '^$' || return 1
-  cmake --build --preset "$1" -- --quiet
+  local preset=$1
+  shift
+  cmake --preset "$preset" --log-level=WARNING | sed -E '/^(Preset CMake|  [A-Z_]+=|-- |$)/d'
+  local command=(cmake --build --preset "$preset" --)
+  if [ -t 1 ]; then
+    "${command[@]}" "$@"
+  else
+    NINJA_STATUS='%p ' "${command[@]}" "$@" | awk '
+      /^ *[0-9]+% / { p = int($1 / 10) * 10; if (p > last) { print "  " p " %"; last = p }; next }
+      { print }
+      { fflush() }'
+  fi
 }

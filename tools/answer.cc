@@ -20,8 +20,8 @@ Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
                      const scout_sampling_options& sampling, int64_t limit, bool ignore_end,
                      Answer* answer) {
   scout_detokenizer* created = nullptr;
-  TOOL_CALL(scout_detokenizer_create, tokenizer,
-            ignore_end ? 0 : SCOUT_DECODE_SKIP_SPECIAL, &created);
+  TOOL_CALL(scout_detokenizer_create, tokenizer, ignore_end ? 0 : SCOUT_DECODE_SKIP_SPECIAL,
+            &created);
   Detokenizer detokenizer(created);
   const char* text = nullptr;
   int64_t size = 0;

@@ -8,10 +8,10 @@
 namespace scout::tool {
 
 struct Answer {
-  int64_t tokens = 0;      // drawn, the end token included
-  double seconds = 0;      // of the draws after the first
-  double first = 0;        // seconds until the first token, from the call on
-  bool ended = false;      // by an end token
+  int64_t tokens = 0;  // drawn, the end token included
+  double seconds = 0;  // of the draws after the first
+  double first = 0;    // seconds until the first token, from the call on
+  bool ended = false;  // by an end token
   bool interrupted = false;
   std::string text;
 };

@@ -53,7 +53,8 @@ Failure Args::Parse(const OptionList& options, int argc, const char* const* argv
     bool has_value = false;
     if (arg[1] == '-') {
       size_t equals = arg.find('=');
-      option = FindOption(options, arg.substr(2, equals == std::string::npos ? equals : equals - 2));
+      option =
+          FindOption(options, arg.substr(2, equals == std::string::npos ? equals : equals - 2));
       if (equals != std::string::npos) {
         value = arg.substr(equals + 1);
         has_value = true;
@@ -94,9 +95,9 @@ Failure Args::Int(const std::string& name, int64_t least, int64_t most, int64_t*
   std::string text = Get(name);
   int64_t number = 0;
   if (!ParseInt(text, &number) || number < least || number > most) {
-    std::string range = most == INT64_MAX ? "of at least " + std::to_string(least)
-                                          : "from " + std::to_string(least) + " to " +
-                                                std::to_string(most);
+    std::string range = most == INT64_MAX
+                            ? "of at least " + std::to_string(least)
+                            : "from " + std::to_string(least) + " to " + std::to_string(most);
     return Usage("--" + name + " '" + text + "' is not a whole number " + range);
   }
   *value = number;

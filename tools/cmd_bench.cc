@@ -73,8 +73,8 @@ double Median(std::vector<double> values) {
 
 // Runs `body` on a fresh fork of `base` several times; `body` does its own preparation and returns
 // the seconds of what is measured.
-Failure Measure(Bench* bench, const char* test, int64_t depth, int64_t count,
-                scout_session* base, int64_t room,
+Failure Measure(Bench* bench, const char* test, int64_t depth, int64_t count, scout_session* base,
+                int64_t room,
                 const std::function<Failure(scout_session*, double*, scout_engine_stats*)>& body) {
   std::vector<double> seconds;
   int64_t flops = 0, rows = 0, groups = 0;
@@ -96,18 +96,17 @@ Failure Measure(Bench* bench, const char* test, int64_t depth, int64_t count,
   double slowest = *std::max_element(seconds.begin(), seconds.end());
   double n = static_cast<double>(count);
   double per_expert = groups > 0 ? static_cast<double>(rows) / static_cast<double>(groups) : 0;
-  bench->results.push_back({{"test", test},
-                            {"depth", depth},
-                            {"tokens", count},
-                            {"tokens_per_second", {{"median", n / median},
-                                                   {"min", n / slowest},
-                                                   {"max", n / fastest}}},
-                            {"seconds", seconds},
-                            {"flops", flops},
-                            {"gflops_per_second", static_cast<double>(flops) / median * 1e-9},
-                            {"expert_rows", rows},
-                            {"expert_groups", groups},
-                            {"rows_per_expert", per_expert}});
+  bench->results.push_back(
+      {{"test", test},
+       {"depth", depth},
+       {"tokens", count},
+       {"tokens_per_second", {{"median", n / median}, {"min", n / slowest}, {"max", n / fastest}}},
+       {"seconds", seconds},
+       {"flops", flops},
+       {"gflops_per_second", static_cast<double>(flops) / median * 1e-9},
+       {"expert_rows", rows},
+       {"expert_groups", groups},
+       {"rows_per_expert", per_expert}});
   char line[200];
   std::snprintf(line, sizeof(line), "%-8s depth %8lld  tokens %6lld  %10s tokens/s (%s to %s)  ",
                 test, static_cast<long long>(depth), static_cast<long long>(count),
@@ -215,22 +214,24 @@ OptionList WithoutContext(OptionList options) {
 }  // namespace
 
 Command BenchCommand() {
-  return {"bench",
-          "-m PATH [options]",
-          "measure prefill and decode speed; prints JSON",
-          "Random token ids. Each repetition runs on a fork of a session that holds `depth` tokens;\n"
-          "prefill ends with the logits of the last token, decode is greedy from the model itself.\n"
-          "Reports medians and extremes, floating-point operations done, and how many rows each\n"
-          "expert that was used had in a step.",
-          Join({ModelOption(),
-                {{'p', "prompt", "N,...", "lengths of prefill (default 512)"},
-                 {'n', "gen", "N", "tokens to decode (default 32; 0: none)"},
-                 {'d', "depth", "N,...", "tokens held before (default 0)"},
-                 {'r', "reps", "N", "measured repetitions (default 5)"},
-                 {0, "warmup", "N", "repetitions before that (default 1)"},
-                 {0, "seed", "N", "of the token ids (default 1)"}},
-                WithoutContext(EngineOptions()), OverrideOptions()}),
-          RunBench};
+  return {
+      "bench",
+      "-m PATH [options]",
+      "measure prefill and decode speed; prints JSON",
+      "Random token ids. Each repetition runs on a fork of a session that holds `depth` tokens;\n"
+      "prefill ends with the logits of the last token, decode is greedy from the model itself.\n"
+      "Reports medians and extremes, floating-point operations done, and how many rows each\n"
+      "expert that was used had in a step.",
+      Join({ModelOption(),
+            {{'p', "prompt", "N,...", "lengths of prefill (default 512)"},
+             {'n', "gen", "N", "tokens to decode (default 32; 0: none)"},
+             {'d', "depth", "N,...", "tokens held before (default 0)"},
+             {'r', "reps", "N", "measured repetitions (default 5)"},
+             {0, "warmup", "N", "repetitions before that (default 1)"},
+             {0, "seed", "N", "of the token ids (default 1)"}},
+            WithoutContext(EngineOptions()),
+            OverrideOptions()}),
+      RunBench};
 }
 
 }  // namespace scout::tool

@@ -18,7 +18,8 @@ namespace {
 
 constexpr char kHelp[] =
     "/reset forgets the dialog, /undo the last question and answer, /system TEXT begins anew with\n"
-    "this system message, /stats shows what was computed, /quit ends. A line that ends in \\ goes on\n"
+    "this system message, /stats shows what was computed, /quit ends. A line that ends in \\ goes "
+    "on\n"
     "in the next. Ctrl-C stops an answer.\n";
 
 class Chat {
@@ -30,8 +31,10 @@ class Chat {
     TOOL_TRY(args_.Int("tokens", 1, INT64_MAX, &limit_));
     TOOL_TRY(LoadModel(args_, 0, &model_));
     TOOL_TRY(ModelTokenizer(model_.get(), &tokenizer_));
+    scout_model_info info;
+    TOOL_TRY(ModelInfo(model_.get(), &info));
     int64_t budget = 0;
-    TOOL_TRY(SessionBudget(args_, 0, &budget));
+    TOOL_TRY(SessionBudget(args_, info, 0, &budget));
     TOOL_TRY(CreateEngine(args_, model_.get(), budget, &engine_));
     TOOL_TRY(CreateSession(args_, engine_.get(), 0, &session_));
     Begin(args_.Get("system"));
@@ -166,7 +169,10 @@ class Chat {
            ", computed " + std::to_string(done.computed) + " tokens in " +
            Fixed(prefill + answer.first, 3) + " s; answer " + std::to_string(answer.tokens) +
            " tokens, " + Rate(answer.tokens - 1, answer.seconds) + " tokens/s" +
-           (answer.interrupted ? ", stopped" : answer.ended ? "" : ", cut") + "]\n");
+           (answer.interrupted ? ", stopped"
+            : answer.ended     ? ""
+                               : ", cut") +
+           "]\n");
     }
     return Ok();
   }
@@ -201,7 +207,9 @@ Command ChatCommand() {
           Join({ModelOption(),
                 {{0, "system", "TEXT", "the system message"},
                  {'n', "tokens", "N", "most tokens of an answer (default 1024)"}},
-                SamplingOptions(), EngineOptions(), OverrideOptions()}),
+                SamplingOptions(),
+                EngineOptions(),
+                OverrideOptions()}),
           RunChat};
 }
 

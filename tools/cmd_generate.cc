@@ -30,7 +30,7 @@ Failure Generate(const Args& args) {
   TOOL_TRY(CheckIds(ids, info.vocab_size));
   int64_t n_ids = static_cast<int64_t>(ids.size());
   int64_t budget = 0;
-  TOOL_TRY(SessionBudget(args, n_ids + n, &budget));
+  TOOL_TRY(SessionBudget(args, info, n_ids + n, &budget));
   Engine engine;
   TOOL_TRY(CreateEngine(args, model.get(), budget, &engine));
   Session session;
@@ -59,10 +59,13 @@ Command GenerateCommand() {
           "continue token ids greedily; prints a JSON list of N ids",
           "Exactly N tokens: end tokens do not stop it. Needs no tokenizer.",
           Join({ModelOption(),
-                {{0, "ids", "LIST|@FILE", "token ids: JSON list, numbers between commas or blanks,\n"
-                                          ".npy of integers; @- is standard input"},
+                {{0, "ids", "LIST|@FILE",
+                  "token ids: JSON list, numbers between commas or blanks,\n"
+                  ".npy of integers; @- is standard input"},
                  {'n', "tokens", "N", "number of tokens to generate"}},
-                SamplingOptions(), EngineOptions(), OverrideOptions()}),
+                SamplingOptions(),
+                EngineOptions(),
+                OverrideOptions()}),
           Generate};
 }
 

@@ -25,7 +25,8 @@ Failure ReadRows(const Args& args, int64_t n, int64_t* begin, int64_t* end) {
   size_t colon = text.find(':');
   std::string first = text.substr(0, colon);
   int64_t a = 0, b = n;
-  bool good = colon == std::string::npos ? ParseInt(first, &a) : first.empty() || ParseInt(first, &a);
+  bool good =
+      colon == std::string::npos ? ParseInt(first, &a) : first.empty() || ParseInt(first, &a);
   if (good && colon != std::string::npos) {
     std::string last = text.substr(colon + 1);
     good = last.empty() || ParseInt(last, &b);
@@ -61,7 +62,7 @@ Failure Logits(const Args& args) {
   TOOL_TRY(ModelInfo(model.get(), &info));
   TOOL_TRY(CheckIds(ids, info.vocab_size));
   int64_t budget = 0;
-  TOOL_TRY(SessionBudget(args, end, &budget));
+  TOOL_TRY(SessionBudget(args, info, end, &budget));
   Engine engine;
   TOOL_TRY(CreateEngine(args, model.get(), budget, &engine));
   Session session;
@@ -104,12 +105,15 @@ Command LogitsCommand() {
           "Row i holds the logits behind token i, that is for the token at i + 1. The array is\n"
           "(rows, vocabulary); it is written while it is computed, under a temporary name.",
           Join({ModelOption(),
-                {{0, "ids", "LIST|@FILE", "token ids: JSON list, numbers between commas or blanks,\n"
-                                          ".npy of integers; @- is standard input"},
-                 {0, "rows", "A:B", "only these rows, as in Python: half-open, negative\n"
-                                    "numbers from the end (default all)"},
+                {{0, "ids", "LIST|@FILE",
+                  "token ids: JSON list, numbers between commas or blanks,\n"
+                  ".npy of integers; @- is standard input"},
+                 {0, "rows", "A:B",
+                  "only these rows, as in Python: half-open, negative\n"
+                  "numbers from the end (default all)"},
                  {'o', "out", "FILE", "the file to write; - is standard output"}},
-                EngineOptions(), OverrideOptions()}),
+                EngineOptions(),
+                OverrideOptions()}),
           Logits};
 }
 

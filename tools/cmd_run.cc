@@ -30,9 +30,8 @@ Failure ChatPrompt(const Args& args, const scout_tokenizer* tokenizer, const std
   ids->resize(text.size() + system.size() + 64);
   int64_t count = 0;
   scout_error* error = nullptr;
-  scout_status status =
-      scout_tokenizer_chat(tokenizer, messages, n, 1, ids->data(),
-                           static_cast<int64_t>(ids->size()), &count, &error);
+  scout_status status = scout_tokenizer_chat(tokenizer, messages, n, 1, ids->data(),
+                                             static_cast<int64_t>(ids->size()), &count, &error);
   if (status != SCOUT_OK && status != SCOUT_BUFFER_TOO_SMALL) return FromLibrary(status, error);
   scout_error_free(error);
   bool whole = status == SCOUT_OK;
@@ -76,7 +75,7 @@ Failure Run(const Args& args) {
   if (!args.Has("tokens")) limit = std::clamp(context - n_prompt, int64_t{0}, limit);
   int64_t wanted = limit > INT64_MAX - n_prompt ? INT64_MAX : n_prompt + limit;
   int64_t budget = 0;
-  TOOL_TRY(SessionBudget(args, wanted, &budget));
+  TOOL_TRY(SessionBudget(args, info, wanted, &budget));
   Engine engine;
   TOOL_TRY(CreateEngine(args, model.get(), budget, &engine));
   Session session;
@@ -117,22 +116,25 @@ Failure Run(const Args& args) {
 }  // namespace
 
 Command RunCommand() {
-  return {"run",
-          "-m PATH [PROMPT] [options]",
-          "continue a prompt and stream the answer",
-          "The prompt is the argument, the file of -f, or standard input. Without --chat the model\n"
-          "continues the text; with --chat the text is the user's message and the model answers.\n"
-          "The answer ends at an end token or after -n tokens. Timings go to stderr.",
-          Join({ModelOption(),
-                {{'f', "file", "PATH", "read the prompt from a file"},
-                 {'c', "chat", nullptr, "wrap the prompt in the Llama 4 chat format"},
-                 {0, "system", "TEXT", "with --chat: the system message"},
-                 {'n', "tokens", "N", "most tokens of the answer (default 256)"},
-                 {0, "no-bos", nullptr, "without --chat: no begin-of-text token"},
-                 {0, "special", nullptr, "without --chat: text of special tokens becomes those"},
-                 {0, "ignore-end", nullptr, "go on after end tokens, and show special tokens"}},
-                SamplingOptions(), EngineOptions(), OverrideOptions()}),
-          Run};
+  return {
+      "run",
+      "-m PATH [PROMPT] [options]",
+      "continue a prompt and stream the answer",
+      "The prompt is the argument, the file of -f, or standard input. Without --chat the model\n"
+      "continues the text; with --chat the text is the user's message and the model answers.\n"
+      "The answer ends at an end token or after -n tokens. Timings go to stderr.",
+      Join({ModelOption(),
+            {{'f', "file", "PATH", "read the prompt from a file"},
+             {'c', "chat", nullptr, "wrap the prompt in the Llama 4 chat format"},
+             {0, "system", "TEXT", "with --chat: the system message"},
+             {'n', "tokens", "N", "most tokens of the answer (default 256)"},
+             {0, "no-bos", nullptr, "without --chat: no begin-of-text token"},
+             {0, "special", nullptr, "without --chat: text of special tokens becomes those"},
+             {0, "ignore-end", nullptr, "go on after end tokens, and show special tokens"}},
+            SamplingOptions(),
+            EngineOptions(),
+            OverrideOptions()}),
+      Run};
 }
 
 }  // namespace scout::tool

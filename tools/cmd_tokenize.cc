@@ -42,8 +42,8 @@ Failure Tokenize(const Args& args) {
   TOOL_TRY(LoadTokenizer(args, &tokenizer));
   std::string text;
   TOOL_TRY(ReadText(args, &text));
-  uint32_t flags = (args.Has("bos") ? SCOUT_ENCODE_BOS : 0) |
-                   (args.Has("special") ? SCOUT_ENCODE_SPECIAL : 0);
+  uint32_t flags =
+      (args.Has("bos") ? SCOUT_ENCODE_BOS : 0) | (args.Has("special") ? SCOUT_ENCODE_SPECIAL : 0);
   std::vector<int32_t> ids;
   TOOL_TRY(Encode(tokenizer.get(), text, flags, &ids));
   if (args.Has("count")) return Out(std::to_string(ids.size()) + "\n");
@@ -52,8 +52,8 @@ Failure Tokenize(const Args& args) {
     std::string piece;
     TOOL_TRY(Decode(tokenizer.get(), &id, 1, 0, &piece));
     // A piece may be part of a character: such bytes show as U+FFFD.
-    std::string quoted = nlohmann::json(piece).dump(
-        -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string quoted =
+        nlohmann::json(piece).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     TOOL_TRY(Out(std::to_string(id) + "\t" + quoted + "\n"));
   }
   return Ok();
@@ -94,8 +94,7 @@ Command DetokenizeCommand() {
           "Ids are a JSON list, or numbers between commas or blanks, or a .npy file; without an\n"
           "argument they come from standard input. The bytes are printed as they are, without a\n"
           "newline behind them.",
-          Join({VocabularyOption(),
-                {{0, "skip-special", nullptr, "special tokens give no text"}}}),
+          Join({VocabularyOption(), {{0, "skip-special", nullptr, "special tokens give no text"}}}),
           Detokenize};
 }
 

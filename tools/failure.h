@@ -46,16 +46,15 @@ void PrintFailure(const char* command, const Failure& failure);
 
 }  // namespace scout::tool
 
-#define TOOL_TRY(...)                                                     \
-  do {                                                                    \
-    if (::scout::tool::Failure tool_failure = (__VA_ARGS__); tool_failure) \
-      return tool_failure;                                                \
+#define TOOL_TRY(...)                                                                           \
+  do {                                                                                          \
+    if (::scout::tool::Failure tool_failure = (__VA_ARGS__); tool_failure) return tool_failure; \
   } while (0)
 
 // Calls a library function whose last argument is scout_error **: TOOL_CALL(scout_x, a, b).
-#define TOOL_CALL(function, ...)                                                           \
-  do {                                                                                     \
-    scout_error* tool_error = nullptr;                                                     \
+#define TOOL_CALL(function, ...)                                                                \
+  do {                                                                                          \
+    scout_error* tool_error = nullptr;                                                          \
     if (scout_status tool_status = function(__VA_ARGS__, &tool_error); tool_status != SCOUT_OK) \
-      return ::scout::tool::FromLibrary(tool_status, tool_error);                          \
+      return ::scout::tool::FromLibrary(tool_status, tool_error);                               \
   } while (0)

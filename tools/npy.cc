@@ -56,8 +56,8 @@ std::string NpyHeader(int64_t rows, int64_t columns) {
   text.resize(whole - fixed - 1, ' ');
   text += '\n';
   std::string header(kMagic, kMagicBytes);
-  header += {'\x01', '\x00', static_cast<char>(text.size() & 255),
-             static_cast<char>(text.size() >> 8)};
+  header +=
+      {'\x01', '\x00', static_cast<char>(text.size() & 255), static_cast<char>(text.size() >> 8)};
   return header + text;
 }
 
@@ -161,14 +161,21 @@ Failure ReadNpyInts(const std::string& bytes, const std::string& path,
   const char* data = bytes.data() + start + length;
   bool fits = true;
   switch (width) {
-    case 1: fits = is_signed ? Convert<int8_t>(data, count, values)
-                             : Convert<uint8_t>(data, count, values); break;
-    case 2: fits = is_signed ? Convert<int16_t>(data, count, values)
-                             : Convert<uint16_t>(data, count, values); break;
-    case 4: fits = is_signed ? Convert<int32_t>(data, count, values)
-                             : Convert<uint32_t>(data, count, values); break;
-    default: fits = is_signed ? Convert<int64_t>(data, count, values)
-                              : Convert<uint64_t>(data, count, values);
+    case 1:
+      fits =
+          is_signed ? Convert<int8_t>(data, count, values) : Convert<uint8_t>(data, count, values);
+      break;
+    case 2:
+      fits = is_signed ? Convert<int16_t>(data, count, values)
+                       : Convert<uint16_t>(data, count, values);
+      break;
+    case 4:
+      fits = is_signed ? Convert<int32_t>(data, count, values)
+                       : Convert<uint32_t>(data, count, values);
+      break;
+    default:
+      fits = is_signed ? Convert<int64_t>(data, count, values)
+                       : Convert<uint64_t>(data, count, values);
   }
   return fits ? Ok() : bad("a number does not fit in 64 bits");
 }

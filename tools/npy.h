@@ -12,8 +12,8 @@
 namespace scout::tool {
 
 // Writes a (rows, columns) float32 array, format version 1.0. The file has a temporary name beside
-// `path` until Finish; without a Finish it is removed. Path "-" is standard output; devices and pipes
-// are written as they are.
+// `path` until Finish; without a Finish it is removed. Path "-" is standard output; devices and
+// pipes are written as they are.
 class NpyWriter {
  public:
   NpyWriter() = default;
@@ -38,6 +38,7 @@ std::string NpyHeader(int64_t rows, int64_t columns);
 // True where `bytes` begins as a .npy file does.
 bool IsNpy(const std::string& bytes);
 // The values of a one-dimensional array of integers in any common width.
-Failure ReadNpyInts(const std::string& bytes, const std::string& path, std::vector<int64_t>* values);
+Failure ReadNpyInts(const std::string& bytes, const std::string& path,
+                    std::vector<int64_t>* values);
 
 }  // namespace scout::tool

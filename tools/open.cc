@@ -11,8 +11,8 @@ namespace {
 
 void PrintLog(void*, int32_t level, const char* message) {
   static const char* const kNames[] = {"error", "warning", "info", "debug"};
-  std::string line = std::string("scout: ") + kNames[std::clamp(level, 0, 3)] + ": " +
-                     Printable(message) + "\n";
+  std::string line =
+      std::string("scout: ") + kNames[std::clamp(level, 0, 3)] + ": " + Printable(message) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -37,12 +37,12 @@ Failure ReadEngine(const Args& args, scout_engine_options* o) {
   TOOL_TRY(args.Choice("backend",
                        {{"reference", SCOUT_BACKEND_REFERENCE}, {"cpu", SCOUT_BACKEND_CPU}},
                        &o->backend));
-  TOOL_TRY(args.Choice("isa",
-                       {{"portable", SCOUT_ISA_PORTABLE},
-                        {"avx2", SCOUT_ISA_AVX2},
-                        {"avx512", SCOUT_ISA_AVX512}},
-                       &o->isa));
-  TOOL_TRY(args.Choice("kv", {{"f32", SCOUT_KV_F32}, {"f16", SCOUT_KV_F16}, {"bf16", SCOUT_KV_BF16}},
+  TOOL_TRY(args.Choice(
+      "isa",
+      {{"portable", SCOUT_ISA_PORTABLE}, {"avx2", SCOUT_ISA_AVX2}, {"avx512", SCOUT_ISA_AVX512}},
+      &o->isa));
+  TOOL_TRY(args.Choice("kv",
+                       {{"f32", SCOUT_KV_F32}, {"f16", SCOUT_KV_F16}, {"bf16", SCOUT_KV_BF16}},
                        &o->kv_format));
   TOOL_TRY(args.Int("threads", 1, 4096, &o->n_threads));
   TOOL_TRY(args.Int("page-tokens", 16, 4096, &o->page_tokens));
@@ -77,8 +77,9 @@ OptionList OverrideOptions() {
 
 OptionList EngineOptions() {
   return {
-      {0, "mode", "exact|fast", "exact: fp32 throughout; fast (default): integer kernels\n"
-                                "for quantised weights, 16-bit KV cache"},
+      {0, "mode", "exact|fast",
+       "exact: fp32 throughout; fast (default): integer kernels\n"
+       "for quantised weights, 16-bit KV cache"},
       {0, "backend", "reference|cpu", "reference: plain scalar code; cpu (default): vectorised"},
       {0, "isa", "portable|avx2|avx512", "instructions of the cpu backend (default: the best)"},
       {0, "threads", "N", "default: one per physical core"},
@@ -118,8 +119,13 @@ Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
   return Ok();
 }
 
-Failure SessionBudget(const Args& args, int64_t tokens, int64_t* kv_tokens) {
+Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
+                      int64_t* kv_tokens) {
   constexpr int64_t kDefaultBudget = int64_t{1} << 20;
+  if (tokens > info.context_length) {
+    return {kExitLimit, std::to_string(tokens) + " tokens are wanted, the model's context is " +
+                            std::to_string(info.context_length)};
+  }
   TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &tokens));
   *kv_tokens = tokens > kDefaultBudget ? tokens : 0;
   return Ok();

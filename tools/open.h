@@ -34,8 +34,9 @@ OptionList SamplingOptions();  // temperature, top-k, ...
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
 Failure LoadModel(const Args& args, uint32_t flags, Model* model);
 // The KV budget for one session of `tokens`, or of --ctx: 0, the library's default, serves unless
-// more than that is asked for.
-Failure SessionBudget(const Args& args, int64_t tokens, int64_t* kv_tokens);
+// more than that is asked for. Fails where `tokens` exceed the model's context.
+Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
+                      int64_t* kv_tokens);
 // kv_tokens: the KV budget of all sessions together, 0 for the library's default.
 Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine);
 // For `tokens`, or what --ctx says; 0 for as many as fit.

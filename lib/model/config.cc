@@ -2,11 +2,11 @@
 #include "lib/model/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <numbers>
 
-#include "absl/strings/str_format.h"
-#include "lib/util/checked.h"
+#include "absl/strings/str_cat.h"
 
 namespace scout {
 namespace {
@@ -23,22 +23,20 @@ constexpr int64_t kMaxPositions = int64_t{1} << 48;
 
 absl::Status InRange(const char* what, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return CorruptError(
-      absl::StrFormat("%s is %d, outside [%d, %d]", what, value, low, high));
+  return CorruptError(absl::StrCat(what, " is ", value, ", outside [", low, ", ", high, "]"));
 }
 
 absl::Status Positive(const char* what, double value) {
   if (std::isfinite(value) && value > 0) return absl::OkStatus();
-  return CorruptError(absl::StrFormat("%s is %g, not a positive number", what, value));
+  return CorruptError(absl::StrCat(what, " is ", value, ", not a positive number"));
 }
 
 absl::Status CheckRope(const ModelConfig& config) {
   const RopeConfig& rope = config.rope;
   SCOUT_RETURN_IF_ERROR(Positive("the rope base", rope.theta));
-  if (!rope.divisors.empty() &&
-      static_cast<int64_t>(rope.divisors.size()) != config.head_dim / 2) {
-    return CorruptError(absl::StrFormat("%d rope frequency divisors for a head of %d",
-                                        rope.divisors.size(), config.head_dim));
+  if (!rope.divisors.empty() && static_cast<int64_t>(rope.divisors.size()) != config.head_dim / 2) {
+    return CorruptError(absl::StrCat(rope.divisors.size(),
+                                     " rope frequency divisors for a head of ", config.head_dim));
   }
   for (float divisor : rope.divisors) {
     SCOUT_RETURN_IF_ERROR(Positive("a rope frequency divisor", divisor));
@@ -50,9 +48,8 @@ absl::Status CheckRope(const ModelConfig& config) {
   SCOUT_RETURN_IF_ERROR(
       InRange("the rope original context", rope.original_context, 1, kMaxPositions));
   if (rope.high_freq_factor < rope.low_freq_factor) {
-    return CorruptError(absl::StrFormat(
-        "the rope high frequency factor %g is below the low frequency factor %g",
-        rope.high_freq_factor, rope.low_freq_factor));
+    return CorruptError(absl::StrCat("the rope high frequency factor ", rope.high_freq_factor,
+                                     " is below the low frequency factor ", rope.low_freq_factor));
   }
   return absl::OkStatus();
 }
@@ -67,8 +64,8 @@ absl::Status CheckFfn(const ModelConfig& config) {
   SCOUT_RETURN_IF_ERROR(InRange("the expert width", config.expert_ffn, 1, kMaxFfn));
   SCOUT_RETURN_IF_ERROR(InRange("the shared expert's width", config.shared_ffn, 0, kMaxFfn));
   if (config.n_experts_used < 1 || config.n_experts_used > config.n_experts) {
-    return CorruptError(absl::StrFormat("%d experts per token of %d", config.n_experts_used,
-                                        config.n_experts));
+    return CorruptError(
+        absl::StrCat(config.n_experts_used, " experts per token of ", config.n_experts));
   }
   return absl::OkStatus();
 }
@@ -121,11 +118,11 @@ absl::Status CheckConfig(const ModelConfig& config) {
   SCOUT_RETURN_IF_ERROR(InRange("the number of key heads", config.n_kv_heads, 1, kMaxHeads));
   SCOUT_RETURN_IF_ERROR(InRange("the head size", config.head_dim, 1, kMaxHeadDim));
   if (config.head_dim % 2 != 0) {
-    return UnsupportedError(absl::StrFormat("the head size %d is odd", config.head_dim));
+    return UnsupportedError(absl::StrCat("the head size ", config.head_dim, " is odd"));
   }
   if (config.n_heads % config.n_kv_heads != 0) {
-    return CorruptError(absl::StrFormat("%d query heads are no multiple of %d key heads",
-                                        config.n_heads, config.n_kv_heads));
+    return CorruptError(absl::StrCat(config.n_heads, " query heads are no multiple of ",
+                                     config.n_kv_heads, " key heads"));
   }
   if (config.attention_bias) {
     return UnsupportedError(
@@ -134,8 +131,7 @@ absl::Status CheckConfig(const ModelConfig& config) {
   SCOUT_RETURN_IF_ERROR(CheckFfn(config));
   SCOUT_RETURN_IF_ERROR(CheckRope(config));
   SCOUT_RETURN_IF_ERROR(Positive("the norm epsilon", config.rms_eps));
-  SCOUT_RETURN_IF_ERROR(
-      InRange("the attention chunk", config.attention_chunk, 1, kMaxPositions));
+  SCOUT_RETURN_IF_ERROR(InRange("the attention chunk", config.attention_chunk, 1, kMaxPositions));
   if (!std::isfinite(config.temperature_scale)) {
     return CorruptError("the attention temperature scale is not a finite number");
   }
@@ -144,7 +140,7 @@ absl::Status CheckConfig(const ModelConfig& config) {
 
 absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* config) {
   const auto invalid = [](const char* what, double value) {
-    return absl::InvalidArgumentError(absl::StrFormat("override %s cannot be %g", what, value));
+    return absl::InvalidArgumentError(absl::StrCat("override ", what, " cannot be ", value));
   };
   const auto bad_number = [](double value) { return !std::isfinite(value); };
   ModelConfig out = *config;
@@ -158,10 +154,9 @@ absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* confi
     int64_t value, keep;  // keep: what leaves the file's value; other values below 1 are refused
     int64_t* target;
   };
-  for (const Count& c : {Count{"attention_chunk", overrides.attention_chunk, -1,
-                               &out.attention_chunk},
-                         Count{"temperature_floor", overrides.temperature_floor, -1,
-                               &out.temperature_floor}}) {
+  for (const Count& c :
+       {Count{"attention_chunk", overrides.attention_chunk, -1, &out.attention_chunk},
+        Count{"temperature_floor", overrides.temperature_floor, -1, &out.temperature_floor}}) {
     if (c.value == c.keep) continue;
     if (c.value < 1 || c.value > kMaxPositions) {
       return invalid(c.name, static_cast<double>(c.value));
@@ -219,10 +214,12 @@ absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* confi
 std::string CanonicalText(const ModelConfig& config) {
   std::string text = "scout model 1\n";
   const auto count = [&](const char* name, int64_t value) {
-    absl::StrAppendFormat(&text, "%s %d\n", name, value);
+    absl::StrAppend(&text, name, " ", value, "\n");
   };
   const auto number = [&](const char* name, double value) {
-    absl::StrAppendFormat(&text, "%s %.17g\n", name, value);
+    char digits[32];  // the shortest text that gives the same bits back
+    const char* end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
+    absl::StrAppend(&text, name, " ", absl::string_view(digits, end - digits), "\n");
   };
   count("hidden", config.hidden);
   count("vocab", config.vocab);

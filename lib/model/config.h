@@ -32,12 +32,12 @@ struct ModelConfig {
   int64_t hidden = 0, vocab = 0, context_length = 0;
   int64_t n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;
   int64_t n_experts = 0, n_experts_used = 0;
-  int64_t expert_ffn = 0;   // width of one routed expert
-  int64_t shared_ffn = 0;   // width of the shared expert (of a MoE layer), 0 none
-  int64_t dense_ffn = 0;    // width of a dense layer's FFN
+  int64_t expert_ffn = 0;  // width of one routed expert
+  int64_t shared_ffn = 0;  // width of the shared expert (of a MoE layer), 0 none
+  int64_t dense_ffn = 0;   // width of a dense layer's FFN
   std::vector<LayerConfig> layers;
   double rms_eps = 1e-5;
-  bool qk_norm = true;      // unit RMS of each head of q and k after rotation, in chunked layers
+  bool qk_norm = true;  // unit RMS of each head of q and k after rotation, in chunked layers
   bool attention_bias = false;
   bool tied_embeddings = false;
   RopeConfig rope;
@@ -48,8 +48,8 @@ struct ModelConfig {
 
   int64_t n_global_layers() const;
   int64_t n_moe_layers() const;
-  // (head_dim / 2), radians per token: angle(p, j) = p * inv_freq[j], scaling applied. llama3 scaling
-  // is that of Meta's reference: a smooth blend between the two borders.
+  // (head_dim / 2), radians per token: angle(p, j) = p * inv_freq[j], scaling applied. llama3
+  // scaling is that of Meta's reference: a smooth blend between the two borders.
   std::vector<double> InvFreq() const;
 };
 
@@ -62,7 +62,7 @@ struct ConfigOverrides {
   double rope_theta = 0;           // <= 0 keep
   int rope_scaling = -1;           // -1 keep, 0 none, 1 llama3
   double rope_factor = 0, rope_low_freq_factor = 0, rope_high_freq_factor = 0;  // <= 0 keep
-  int64_t rope_original_context = 0;  // <= 0 keep
+  int64_t rope_original_context = 0;                                            // <= 0 keep
 };
 
 // Whether sizes and constants are ones that the forward pass can run, with limits that hold before

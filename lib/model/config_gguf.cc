@@ -2,11 +2,9 @@
 //
 // The format has no fields of its own for chunk size, temperature and the place of the global
 // layers; general ones are used where a file has them, else the values every Llama 4 model has.
-#include <bit>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "lib/format/byte_source.h"
 #include "lib/model/config.h"
 
@@ -105,14 +103,12 @@ absl::Status ReadDivisors(const Gguf& gguf, int64_t head_dim, std::vector<float>
   }
   const int64_t n = head_dim / 2;
   if (entry->n_elements() != n || entry->nbytes != n * static_cast<int64_t>(sizeof(float))) {
-    return AtPlace(CorruptError(absl::StrFormat(
-                       "rope_freqs.weight has %d values for a head of %d", entry->n_elements(),
-                       head_dim)),
+    return AtPlace(CorruptError(absl::StrCat("rope_freqs.weight has ", entry->n_elements(),
+                                             " values for a head of ", head_dim)),
                    place);
   }
   std::vector<unsigned char> bytes(entry->nbytes);
-  SCOUT_RETURN_IF_ERROR(
-      AtPlace(file->ReadAt(entry->offset, bytes.data(), entry->nbytes), place));
+  SCOUT_RETURN_IF_ERROR(AtPlace(file->ReadAt(entry->offset, bytes.data(), entry->nbytes), place));
   divisors->resize(n);
   std::memcpy(divisors->data(), bytes.data(), bytes.size());
   return absl::OkStatus();
@@ -143,11 +139,11 @@ absl::StatusOr<ModelConfig> ConfigFromGguf(const Gguf& gguf) {
   SCOUT_RETURN_IF_ERROR(keys.status());
   if (config.n_layers < 1 || config.n_layers > kMaxLayers) {
     keys.Fail(a + "block_count",
-              absl::StrFormat("is %d, outside [1, %d]", config.n_layers, kMaxLayers));
+              absl::StrCat("is ", config.n_layers, ", outside [1, ", kMaxLayers, "]"));
     return keys.status();
   }
-  config.head_dim = keys.Int(a + "attention.key_length",
-                             config.n_heads < 1 ? 0 : config.hidden / config.n_heads);
+  config.head_dim =
+      keys.Int(a + "attention.key_length", config.n_heads < 1 ? 0 : config.hidden / config.n_heads);
   if (keys.Int(a + "attention.value_length", config.head_dim) != config.head_dim) {
     keys.Unsupported(a + "attention.value_length", "differs from attention.key_length");
   }
@@ -180,8 +176,7 @@ absl::StatusOr<ModelConfig> ConfigFromGguf(const Gguf& gguf) {
   if (n_moe > 0) {
     config.n_experts_used = keys.Int(a + "expert_used_count", 1);
     config.expert_ffn = keys.Needed(a + "expert_feed_forward_length");
-    config.shared_ffn =
-        keys.Int(a + "expert_shared_feed_forward_length", config.expert_ffn);
+    config.shared_ffn = keys.Int(a + "expert_shared_feed_forward_length", config.expert_ffn);
   } else {
     config.n_experts = 0;
   }

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "lib/format/byte_source.h"
 #include "lib/model/config.h"
 
@@ -105,8 +104,7 @@ absl::Status ReadRope(Reader& text, const Json& object, int64_t context, RopeCon
   }
   Reader in(*object.find(key), absl::StrCat(key, "."), true);
   rope->theta = in.Double("rope_theta", rope->theta);
-  const std::string type =
-      in.String("rope_type", in.String("type", "default").c_str());
+  const std::string type = in.String("rope_type", in.String("type", "default").c_str());
   if (in.Double("partial_rotary_factor", 1) != 1) {
     return UnsupportedError("a rotation of a part of the head (partial_rotary_factor)");
   }
@@ -134,13 +132,13 @@ absl::Status ReadGlobalLayers(Reader& text, ModelConfig* config) {
   SCOUT_RETURN_IF_ERROR(text.status());
   const bool by_flags = flags != nullptr && !flags->empty();
   if (by_flags && static_cast<int64_t>(flags->size()) < config->n_layers) {
-    text.Fail("no_rope_layers", absl::StrFormat("has %d entries for %d layers", flags->size(),
-                                                config->n_layers));
+    text.Fail("no_rope_layers",
+              absl::StrCat("has ", flags->size(), " entries for ", config->n_layers, " layers"));
   }
   if (!by_flags && interval < 1) text.Fail("no_rope_layer_interval", "is below 1");
   if (types != nullptr && static_cast<int64_t>(types->size()) < config->n_layers) {
     text.Fail("layer_types",
-              absl::StrFormat("has %d entries for %d layers", types->size(), config->n_layers));
+              absl::StrCat("has ", types->size(), " entries for ", config->n_layers, " layers"));
   }
   SCOUT_RETURN_IF_ERROR(text.status());
   for (int64_t i = 0; i < config->n_layers; ++i) {
@@ -149,7 +147,7 @@ absl::Status ReadGlobalLayers(Reader& text, ModelConfig* config) {
     if (by_flags) {
       const Json& flag = (*flags)[i];
       if (!flag.is_bool() && !flag.is_int()) {
-        text.Fail("no_rope_layers", absl::StrFormat("has no 0 or 1 for layer %d", i));
+        text.Fail("no_rope_layers", absl::StrCat("has no 0 or 1 for layer ", i));
         return text.status();
       }
       global = flag.as_int() == 0;
@@ -158,14 +156,14 @@ absl::Status ReadGlobalLayers(Reader& text, ModelConfig* config) {
     const Json& type = (*types)[i];
     const bool full = type.is_string() && type.as_string() == "full_attention";
     if (!full && !(type.is_string() && type.as_string() == "chunked_attention")) {
-      return UnsupportedError(absl::StrFormat(
-          "the attention kind of layer %d: \"%s\"", i,
-          type.is_string() ? Printable(type.as_string()) : "not a string"));
+      return UnsupportedError(
+          absl::StrCat("the attention kind of layer ", i, ": ",
+                       type.is_string() ? Printable(type.as_string()) : "not a string"));
     }
     if (full != global) {
-      return UnsupportedError(absl::StrFormat(
-          "layer %d: %s attention %s rotary positions (layer_types against no_rope_layers)", i,
-          full ? "full" : "chunked", global ? "without" : "with"));
+      return UnsupportedError(absl::StrCat("layer ", i, ": ", full ? "full" : "chunked",
+                                           " attention ", global ? "without" : "with",
+                                           " rotary positions (layer_types, no_rope_layers)"));
     }
   }
   return absl::OkStatus();
@@ -203,8 +201,8 @@ absl::StatusOr<ModelConfig> ReadText(const Json& object, const Json& outer, bool
   config.n_heads = text.Size("num_attention_heads", 40);
   config.n_kv_heads = text.Int("num_key_value_heads", nested ? 8 : config.n_heads);
   config.context_length = text.Int("max_position_embeddings", 131072);
-  config.head_dim = text.Int("head_dim", nested || config.n_heads < 1
-                                             ? 128 : config.hidden / config.n_heads);
+  config.head_dim =
+      text.Int("head_dim", nested || config.n_heads < 1 ? 128 : config.hidden / config.n_heads);
   config.rms_eps = text.Double("rms_norm_eps", 1e-5);
   config.qk_norm = text.Bool("use_qk_norm", true);
   config.attention_bias = text.Bool("attention_bias", false);
@@ -229,7 +227,7 @@ absl::StatusOr<ModelConfig> ReadText(const Json& object, const Json& outer, bool
   }
   if (config.n_layers < 1 || config.n_layers > kMaxLayers) {
     text.Fail("num_hidden_layers",
-              absl::StrFormat("is %d, outside [1, %d]", config.n_layers, kMaxLayers));
+              absl::StrCat("is ", config.n_layers, ", outside [1, ", kMaxLayers, "]"));
     return text.status();
   }
   config.layers.resize(config.n_layers);

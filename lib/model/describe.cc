@@ -1,8 +1,6 @@
-// The model as JSON, through protobuf's own printer. SPDX-License-Identifier: Apache-2.0
-#include <google/protobuf/util/json_util.h>
-
-#include "absl/strings/str_cat.h"
+// The model as a message, and the message as JSON. SPDX-License-Identifier: Apache-2.0
 #include "lib/format/byte_source.h"
+#include "lib/model/json_writer.h"
 #include "lib/model/model.h"
 #include "lib/model/model_info.pb.h"
 
@@ -61,16 +59,100 @@ void DescribeTokenizer(const Tokenizer& tokenizer, proto::TokenizerInfo* info) {
   info->set_digest(tokenizer.digest());
 }
 
+template <typename Values>
+void WriteInts(const char* key, const Values& values, JsonWriter* out) {
+  out->OpenArray(key, false);
+  for (const auto value : values) out->Int({}, value);
+  out->Close();
+}
+
+void WriteRope(const proto::RopeInfo& rope, JsonWriter* out) {
+  out->OpenObject("rope");
+  out->Number("theta", rope.theta());
+  out->String("scaling", rope.scaling());
+  out->Number("factor", rope.factor());
+  out->Number("low_freq_factor", rope.low_freq_factor());
+  out->Number("high_freq_factor", rope.high_freq_factor());
+  out->Int("original_context", rope.original_context());
+  out->OpenArray("divisors", false);
+  for (const float divisor : rope.divisors()) out->Number({}, divisor);
+  out->Close();
+  out->Close();
+}
+
+void WriteConfig(const proto::ConfigInfo& config, JsonWriter* out) {
+  out->OpenObject("config");
+  out->String("architecture", config.architecture());
+  out->Int("hidden_size", config.hidden_size());
+  out->Int("vocab_size", config.vocab_size());
+  out->Int("context_length", config.context_length());
+  out->Int("n_layers", config.n_layers());
+  WriteInts("global_layers", config.global_layers(), out);
+  WriteInts("moe_layers", config.moe_layers(), out);
+  out->Number("rms_norm_eps", config.rms_norm_eps());
+  out->Bool("tied_embeddings", config.tied_embeddings());
+  const proto::AttentionInfo& attention = config.attention();
+  out->OpenObject("attention");
+  out->Int("n_heads", attention.n_heads());
+  out->Int("n_kv_heads", attention.n_kv_heads());
+  out->Int("head_dim", attention.head_dim());
+  out->Bool("qk_norm", attention.qk_norm());
+  out->Int("chunk", attention.chunk());
+  out->Bool("temperature_tuning", attention.temperature_tuning());
+  out->Number("temperature_scale", attention.temperature_scale());
+  out->Int("temperature_floor", attention.temperature_floor());
+  out->Close();
+  const proto::FfnInfo& ffn = config.ffn();
+  out->OpenObject("ffn");
+  out->Int("n_experts", ffn.n_experts());
+  out->Int("n_experts_used", ffn.n_experts_used());
+  out->Int("expert_width", ffn.expert_width());
+  out->Int("shared_width", ffn.shared_width());
+  out->Int("dense_width", ffn.dense_width());
+  out->Close();
+  WriteRope(config.rope(), out);
+  out->Close();
+}
+
+void WriteModel(const proto::ModelInfo& info, JsonWriter* out) {
+  out->OpenObject();
+  out->String("path", info.path());
+  out->String("format", info.format());
+  out->String("identity", info.identity());
+  out->Int("n_parameters", info.n_parameters());
+  out->Int("weight_bytes", info.weight_bytes());
+  out->OpenArray("tensor_types", true);
+  for (const proto::TensorTypeInfo& type : info.tensor_types()) {
+    out->OpenObject();
+    out->String("type", type.type());
+    out->Int("tensors", type.tensors());
+    out->Int("bytes", type.bytes());
+    out->Close();
+  }
+  out->Close();
+  WriteConfig(info.config(), out);
+  if (info.has_tokenizer()) {
+    out->OpenObject("tokenizer");
+    out->Int("vocab_size", info.tokenizer().vocab_size());
+    out->Int("bos_token", info.tokenizer().bos_token());
+    WriteInts("end_tokens", info.tokenizer().end_tokens(), out);
+    out->String("digest", info.tokenizer().digest());
+    out->Close();
+  }
+  out->Close();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Model::DescribeJson() const {
-  // Every string is made valid UTF-8 first: protobuf would complain on stderr.
   proto::ModelInfo info;
-  info.set_path(Printable(path_));
+  info.set_path(Printable(path_));  // JSON is UTF-8, a path need not be
   info.set_format(format_);
   info.set_identity(identity_);
   info.set_n_parameters(n_parameters_);
   info.set_weight_bytes(weight_bytes_);
+  // Room first: growing while it adds, protobuf would lose the element of a failed allocation.
+  info.mutable_tensor_types()->Reserve(static_cast<int>(types_.size()));
   for (const TypeCount& count : types_) {
     proto::TensorTypeInfo* type = info.add_tensor_types();
     type->set_type(count.type);
@@ -79,17 +161,9 @@ absl::StatusOr<std::string> Model::DescribeJson() const {
   }
   DescribeConfig(config_, info.mutable_config());
   if (tokenizer_ != nullptr) DescribeTokenizer(*tokenizer_, info.mutable_tokenizer());
-
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(info, &json, options);
-  if (!status.ok()) {
-    return absl::InternalError(absl::StrCat("printing the model as JSON: ", status.ToString()));
-  }
-  return json;
+  JsonWriter out;
+  WriteModel(info, &out);
+  return out.text() + "\n";
 }
 
 }  // namespace scout

@@ -66,9 +66,9 @@ class ModelBuilder {
   absl::StatusOr<std::shared_ptr<const Model>> FromGguf() {
     model_->format_ = "gguf";
     if (absl::EndsWithIgnoreCase(model_->path_, ".safetensors")) {
-      return AtPlace(absl::InvalidArgumentError(
-                         "a .safetensors file holds no configuration; give its folder"),
-                     {.file = model_->path_});
+      return AtPlace(
+          absl::InvalidArgumentError("a .safetensors file holds no configuration; give its folder"),
+          {.file = model_->path_});
     }
     SCOUT_ASSIGN_OR_RETURN(const Gguf gguf, ReadGguf(model_->path_));
     absl::StatusOr<ModelConfig> config = ConfigFromGguf(gguf);
@@ -141,11 +141,10 @@ class ModelBuilder {
                           absl::StrCat(vision, " tensors of the image encoder are not loaded"));
     }
     if (other > 0) {
-      options_.logger.Log(LogLevel::kWarning, absl::StrCat(other, " tensors are not used, such as ",
-                                                           Printable(first)));
+      options_.logger.Log(LogLevel::kWarning,
+                          absl::StrCat(other, " tensors are not used, such as ", Printable(first)));
     }
-    if (model_->tokenizer_ != nullptr &&
-        model_->tokenizer_->vocab_size() > model_->config_.vocab) {
+    if (model_->tokenizer_ != nullptr && model_->tokenizer_->vocab_size() > model_->config_.vocab) {
       options_.logger.Log(LogLevel::kWarning,
                           absl::StrCat("the tokenizer has ", model_->tokenizer_->vocab_size(),
                                        " tokens, the model ", model_->config_.vocab));
@@ -165,9 +164,9 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const std::string& path
     return AtPlace(absl::NotFoundError(absl::StrCat("no file or folder ", Printable(path))), place);
   }
   if (error) {
-    return AtPlace(IoError(absl::StrCat("cannot look at ", Printable(path), ": error ",
-                                        error.value())),
-                   place);
+    return AtPlace(
+        IoError(absl::StrCat("cannot look at ", Printable(path), ": error ", error.value())),
+        place);
   }
   ModelBuilder builder(path, options);
   return std::filesystem::is_directory(status) ? builder.FromFolder() : builder.FromGguf();

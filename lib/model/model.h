@@ -76,7 +76,7 @@ class Model {
   const std::string& path() const { return path_; }
   // Hex digest of configuration after overrides, tokenizer, tensor table (names, types, shapes).
   const std::string& identity() const { return identity_; }
-  // Model as JSON text: a scout.proto.ModelInfo message printed by protobuf.
+  // Model as JSON text: the members of a scout.proto.ModelInfo message.
   absl::StatusOr<std::string> DescribeJson() const;
 
  private:

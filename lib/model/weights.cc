@@ -5,15 +5,14 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "lib/format/byte_source.h"
 
 namespace scout {
 namespace {
 
-constexpr int64_t kPieceBytes = int64_t{8} << 20;   // between two looks at the progress callback
-constexpr int64_t kLargeBytes = int64_t{1} << 20;   // from here on buffers are whole pages
+constexpr int64_t kPieceBytes = int64_t{8} << 20;  // between two looks at the progress callback
+constexpr int64_t kLargeBytes = int64_t{1} << 20;  // from here on buffers are whole pages
 constexpr int64_t kPage = 4096;
 
 // Throws std::bad_alloc; the memory is not cleared.
@@ -71,8 +70,8 @@ absl::StatusOr<const TensorEntry*> WeightPlan::Bind(const std::string& name, boo
         place);
   }
   if (!entry->supported) {
-    return AtPlace(UnsupportedError(absl::StrCat("tensor ", name, " is of type ",
-                                                 Printable(entry->type_name))),
+    return AtPlace(UnsupportedError(
+                       absl::StrCat("tensor ", name, " is of type ", Printable(entry->type_name))),
                    place);
   }
   const kernels::QuantTraits& traits = kernels::quant_traits(entry->type);
@@ -84,9 +83,10 @@ absl::StatusOr<const TensorEntry*> WeightPlan::Bind(const std::string& name, boo
   // The container's reader has compared bytes, shape and file: what follows rests on it.
   if (shape.back() % traits.block_elems != 0 ||
       entry->n_elements() / traits.block_elems * traits.block_bytes != entry->nbytes) {
-    return AtPlace(CorruptError(absl::StrFormat("tensor %s has %d bytes for shape %s in %s", name,
-                                                entry->nbytes, ShapeText(shape), traits.name)),
-                   place);
+    return AtPlace(
+        CorruptError(absl::StrCat("tensor ", name, " has ", entry->nbytes, " bytes for shape ",
+                                  ShapeText(shape), " in ", traits.name)),
+        place);
   }
   if (!used_.insert(entry).second) {
     return AtPlace(absl::InternalError(absl::StrCat("tensor ", name, " was bound twice")), place);

@@ -1,7 +1,7 @@
 // Tensor names of a Hugging Face checkpoint of Llama 4. SPDX-License-Identifier: Apache-2.0
 //
-// Linear layers are (out, in). Fused experts are not: gate_up_proj is (expert, hidden, 2 * ffn), gate
-// before up, and down_proj (expert, ffn, hidden). They are turned to (out, in) at reading.
+// Linear layers are (out, in). Fused experts are not: gate_up_proj is (expert, hidden, 2 * ffn),
+// gate before up, and down_proj (expert, ffn, hidden). They are turned to (out, in) at reading.
 #include "absl/strings/str_cat.h"
 #include "lib/model/weights.h"
 
@@ -20,16 +20,16 @@ absl::Status BindFfn(const std::string& prefix, int64_t width, int64_t hidden, W
 
 absl::Status BindExperts(const ModelConfig& config, const std::string& prefix, WeightPlan* plan,
                          LayerWeights* layer) {
-  SCOUT_RETURN_IF_ERROR(plan->AddMatrix(prefix + "router.weight", config.n_experts, config.hidden,
-                                        &layer->router));
-  SCOUT_RETURN_IF_ERROR(BindFfn(prefix + "shared_expert.", config.shared_ffn, config.hidden, plan,
-                                &layer->shared));
+  SCOUT_RETURN_IF_ERROR(
+      plan->AddMatrix(prefix + "router.weight", config.n_experts, config.hidden, &layer->router));
+  SCOUT_RETURN_IF_ERROR(
+      BindFfn(prefix + "shared_expert.", config.shared_ffn, config.hidden, plan, &layer->shared));
   layer->experts.resize(config.n_experts);
   const std::string experts = prefix + "experts.";
   if (plan->Has(experts + "0.gate_proj.weight")) {  // one linear layer per expert
     for (int64_t e = 0; e < config.n_experts; ++e) {
-      SCOUT_RETURN_IF_ERROR(BindFfn(absl::StrCat(experts, e, "."), config.expert_ffn,
-                                    config.hidden, plan, &layer->experts[e]));
+      SCOUT_RETURN_IF_ERROR(BindFfn(absl::StrCat(experts, e, "."), config.expert_ffn, config.hidden,
+                                    plan, &layer->experts[e]));
     }
     return absl::OkStatus();
   }
@@ -39,8 +39,8 @@ absl::Status BindExperts(const ModelConfig& config, const std::string& prefix, W
     gate_up.push_back(&expert.up);
     down.push_back(&expert.down);
   }
-  SCOUT_RETURN_IF_ERROR(plan->AddTransposed(experts + "gate_up_proj", 2, config.expert_ffn,
-                                            config.hidden, gate_up));
+  SCOUT_RETURN_IF_ERROR(
+      plan->AddTransposed(experts + "gate_up_proj", 2, config.expert_ffn, config.hidden, gate_up));
   return plan->AddTransposed(experts + "down_proj", 1, config.hidden, config.expert_ffn, down);
 }
 

@@ -92,7 +92,7 @@ struct Sweep {
   const char* model;
 };
 
-void Run(const Sweep& sweep, int64_t stride) {
+void RunSweep(const Sweep& sweep, int64_t stride) {
   const std::string path = std::string(SCOUT_SOURCE_DIR "/tests/golden/") + sweep.model;
   // Twice, so that what the C library and protobuf keep for the process is there already.
   Outcome expected = Scenario(path.c_str());
@@ -150,9 +150,9 @@ class FaultSweep : public testing::TestWithParam<Sweep> {};
 TEST_P(FaultSweep, EveryRunEndsInACleanError) {
 #if defined(__SANITIZE_ADDRESS__)
   // A leak check per child is slow: a sample here, every call in `./check --full`.
-  Run(GetParam(), GetParam().kind == Kind::kAllocation ? 23 : 1);
+  RunSweep(GetParam(), GetParam().kind == Kind::kAllocation ? 23 : 1);
 #else
-  Run(GetParam(), 1);
+  RunSweep(GetParam(), 1);
 #endif
 }
 INSTANTIATE_TEST_SUITE_P(All, FaultSweep, testing::ValuesIn(kSweeps), [](const auto& info) {
@@ -164,7 +164,7 @@ INSTANTIATE_TEST_SUITE_P(All, FaultSweep, testing::ValuesIn(kSweeps), [](const a
 });
 
 class FullFaultSweep : public testing::TestWithParam<Sweep> {};
-TEST_P(FullFaultSweep, EveryCall) { Run(GetParam(), 1); }
+TEST_P(FullFaultSweep, EveryCall) { RunSweep(GetParam(), 1); }
 INSTANTIATE_TEST_SUITE_P(All, FullFaultSweep, testing::Values(kSweeps[0], kSweeps[1]),
                          [](const auto& info) { return info.index == 0 ? "hf" : "gguf"; });
 

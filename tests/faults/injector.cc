@@ -50,6 +50,7 @@ int64_t LiveBlocks() { return g_live.load(); }
 #endif
 }  // namespace faults
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 ssize_t pread(int fd, void* buffer, size_t n, off_t offset) {
@@ -121,6 +122,7 @@ void free(void* p) {
 
 #endif
 }  // extern "C"
+#pragma GCC visibility pop
 
 #if defined(__SANITIZE_ADDRESS__)
 

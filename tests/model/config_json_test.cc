@@ -135,9 +135,12 @@ TEST(ConfigJson, LayerKinds) {
 }
 
 TEST(ConfigJson, OddButUsualValues) {
-  auto config = With({{"attn_temperature_tuning", "4"}, {"floor_scale", "16.0"},
-                      {"num_key_value_heads", "null"}, {"head_dim", ""},
-                      {"attention_chunk_size", "null"}, {"rope_scaling", "null"}});
+  auto config = With({{"attn_temperature_tuning", "4"},
+                      {"floor_scale", "16.0"},
+                      {"num_key_value_heads", "null"},
+                      {"head_dim", ""},
+                      {"attention_chunk_size", "null"},
+                      {"rope_scaling", "null"}});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_TRUE(config->temperature_tuning);
   EXPECT_EQ(config->temperature_floor, 16);

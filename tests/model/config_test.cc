@@ -27,8 +27,12 @@ void ExpectNear(const std::vector<double>& got, const std::vector<double>& want)
 ModelConfig RopeOfHead32(double factor, double low, double high) {
   ModelConfig config = Base();
   config.head_dim = 32;
-  config.rope = {.theta = 500000, .llama3_scaling = factor != 1, .factor = factor,
-                 .low_freq_factor = low, .high_freq_factor = high, .original_context = 8192,
+  config.rope = {.theta = 500000,
+                 .llama3_scaling = factor != 1,
+                 .factor = factor,
+                 .low_freq_factor = low,
+                 .high_freq_factor = high,
+                 .original_context = 8192,
                  .divisors = {}};
   return config;
 }
@@ -134,8 +138,8 @@ TEST(Overrides, BadValuesChangeNothing) {
       {{.rope_theta = kInf}, "rope_theta"},
       {{.rope_scaling = 2}, "rope_scaling"},
       {{.rope_scaling = -2}, "rope_scaling"},
-      {{.rope_scaling = 1}, "rope_factor"},               // the file has no factor
-      {{.rope_factor = 2}, "need rope_scaling"},          // and does not scale
+      {{.rope_scaling = 1}, "rope_factor"},       // the file has no factor
+      {{.rope_factor = 2}, "need rope_scaling"},  // and does not scale
       {{.rope_original_context = 64}, "need rope_scaling"},
       {{.rope_scaling = 0, .rope_factor = 2}, "need rope_scaling"},
       {{.rope_scaling = 1, .rope_factor = nan}, "rope_factor"},
@@ -171,8 +175,12 @@ TEST(CanonicalText, EveryDecidingFieldIsInIt) {
       [](auto* c) { c->rms_eps = 1e-6; },
       [](auto* c) { c->qk_norm = false; },
       [](auto* c) { c->tied_embeddings = true; },
-      [](auto* c) { c->rope.divisors = {1, 2}; },
-      [](auto* c) { c->rope.divisors = {1, std::nextafter(2.0f, 3.0f)}; },
+      [](auto* c) {
+        c->rope.divisors = {1, 2};
+      },
+      [](auto* c) {
+        c->rope.divisors = {1, std::nextafter(2.0f, 3.0f)};
+      },
       [](auto* c) { c->rope.theta = std::nextafter(c->rope.theta, 1e9); },
   };
   std::set<std::string> texts = {CanonicalText(Base())};

@@ -68,9 +68,8 @@ void DamageGguf(int cut_step, int flip_step, int refused) {
   const std::string bytes = small.GgufBytes();
   Folder folder;
   const Outcome outcome =
-      CutAndFlip(bytes, HeadOf(bytes, small), cut_step, flip_step, [&](const std::string& b) {
-        return Model::Load(folder.Write("m.gguf", b), {});
-      });
+      CutAndFlip(bytes, HeadOf(bytes, small), cut_step, flip_step,
+                 [&](const std::string& b) { return Model::Load(folder.Write("m.gguf", b), {}); });
   EXPECT_GT(outcome.loaded, 0);
   EXPECT_GT(outcome.refused, refused);
 }

@@ -20,8 +20,8 @@ Sums SumOf(const Matrix& m) {
   Sums sums;
   std::vector<float> row(m.cols);
   for (int64_t r = 0; r < m.rows; ++r) {
-    kernels::quant_traits(m.type).decode(
-        static_cast<const uint8_t*>(m.data) + r * m.row_bytes, row.data(), m.cols);
+    kernels::quant_traits(m.type).decode(static_cast<const uint8_t*>(m.data) + r * m.row_bytes,
+                                         row.data(), m.cols);
     for (int64_t c = 0; c < m.cols; ++c) {
       const int64_t weight = (r * 31 + c * 17) % 101;
       const double term = static_cast<double>(row[c]) * static_cast<double>(weight);
@@ -56,8 +56,9 @@ std::optional<Matrix> Find(const Model& model, const std::string& name) {
   if (k == "attn_v") return w.wv;
   if (k == "attn_output") return w.wo;
   if (k == "ffn_gate_inp") return w.router;
-  const FfnWeights* ffn = expert >= 0 ? &w.experts.at(expert)
-                          : k.ends_with("_shexp") ? &w.shared : &w.dense;
+  const FfnWeights* ffn = expert >= 0             ? &w.experts.at(expert)
+                          : k.ends_with("_shexp") ? &w.shared
+                                                  : &w.dense;
   if (k.starts_with("ffn_gate")) return ffn->gate;
   if (k.starts_with("ffn_up")) return ffn->up;
   if (k.starts_with("ffn_down")) return ffn->down;

@@ -326,7 +326,7 @@ TEST(Identity, ChangesWithEachOverrideAndNothingElse) {
   };
   const std::string base = identity(small, {});
   EXPECT_EQ(base.size(), 32u);
-  EXPECT_EQ(identity(small, {}), base);  // another folder, the same model
+  EXPECT_EQ(identity(small, {}), base);                       // another folder, the same model
   EXPECT_EQ(identity(small, {.attention_chunk = 32}), base);  // what the file says
   seen.insert(base);
   const ConfigOverrides llama3 = {.rope_scaling = 1, .rope_factor = 8};
@@ -364,12 +364,12 @@ TEST(Describe, ParsesBack) {
   EXPECT_EQ(config->find("hidden_size")->as_int(), 256);
   EXPECT_EQ(config->find("moe_layers")->items().size(), 1u);
   EXPECT_FALSE(config->find("tied_embeddings")->as_bool());  // printed though it is false
-  EXPECT_EQ(config->find("attention")->find("chunk")->as_string(), "4096");  // int64: a string
+  EXPECT_EQ(config->find("attention")->find("chunk")->as_int(), 4096);
   EXPECT_EQ(config->find("rope")->find("scaling")->as_string(), "divisors");
   EXPECT_EQ(json->find("tensor_types")->items().size(), 3u);
   EXPECT_EQ(json->find("tokenizer")->find("end_tokens")->items().size(), 3u);
 
-  // A path that is no UTF-8 must not reach protobuf as it is.
+  // A path need not be UTF-8.
   Folder folder;
   std::filesystem::create_directory(folder.path() + "/\xFF");
   const std::string path = folder.Write("\xFF/m.gguf", SmallModel::Gguf().GgufBytes());

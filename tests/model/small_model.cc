@@ -75,16 +75,26 @@ std::string Folder::Write(const std::string& name, const std::string& bytes) con
 
 SmallModel SmallModel::HuggingFace(const std::string& type, bool fused) {
   SmallModel model;
-  model.config = {{"model_type", "\"llama4_text\""}, {"hidden_size", "8"},
-                  {"vocab_size", "16"},              {"num_hidden_layers", "2"},
-                  {"num_attention_heads", "2"},      {"num_key_value_heads", "1"},
-                  {"head_dim", "4"},                 {"max_position_embeddings", "1024"},
-                  {"intermediate_size", "4"},        {"intermediate_size_mlp", "6"},
-                  {"num_local_experts", "2"},        {"num_experts_per_tok", "1"},
-                  {"moe_layers", "[1]"},             {"no_rope_layers", "[1,0]"},
-                  {"attention_chunk_size", "32"},    {"floor_scale", "16"},
-                  {"attn_scale", "0.1"},             {"rope_theta", "10000.0"},
-                  {"rms_norm_eps", "1e-5"},          {"tie_word_embeddings", "false"}};
+  model.config = {{"model_type", "\"llama4_text\""},
+                  {"hidden_size", "8"},
+                  {"vocab_size", "16"},
+                  {"num_hidden_layers", "2"},
+                  {"num_attention_heads", "2"},
+                  {"num_key_value_heads", "1"},
+                  {"head_dim", "4"},
+                  {"max_position_embeddings", "1024"},
+                  {"intermediate_size", "4"},
+                  {"intermediate_size_mlp", "6"},
+                  {"num_local_experts", "2"},
+                  {"num_experts_per_tok", "1"},
+                  {"moe_layers", "[1]"},
+                  {"no_rope_layers", "[1,0]"},
+                  {"attention_chunk_size", "32"},
+                  {"floor_scale", "16"},
+                  {"attn_scale", "0.1"},
+                  {"rope_theta", "10000.0"},
+                  {"rms_norm_eps", "1e-5"},
+                  {"tie_word_embeddings", "false"}};
   const Adder add{&model, type};
   add("model.embed_tokens.weight", {kVocab, kHidden});
   add("lm_head.weight", {kVocab, kHidden});

@@ -130,9 +130,10 @@ TEST(Logits, LastRowSaysWhatGenerateGives) {
 
 TEST(Generate, GivesExactlyAsManyTokensAsAsked) {
   // The answer is shorter: end tokens do not stop it.
-  Json ids = Json::parse(Output("tokenize", {"--special",
-      "<|begin_of_text|><|header_start|>user<|header_end|>\n\nHello!<|eot|>"
-      "<|header_start|>assistant<|header_end|>\n\n"}));
+  Json ids = Json::parse(
+      Output("tokenize", {"--special",
+                          "<|begin_of_text|><|header_start|>user<|header_end|>\n\nHello!<|eot|>"
+                          "<|header_start|>assistant<|header_end|>\n\n"}));
   EXPECT_EQ(Json::parse(Output("generate", {"--ids", ids.dump(), "-n", "40"})).size(), 40u);
   EXPECT_EQ(Output("generate", {"--ids", ids.dump(), "-n", "0"}), "[]\n");
 }
@@ -155,8 +156,9 @@ TEST(Generate, TakesIdsInEveryForm) {
   EXPECT_EQ(Output("generate", {"--ids", "@-", "-n", "4"}, "1 2 300"), want);
   for (size_t cut : {size_t{7}, size_t{11}, size_t{60}, npy.size() - 1}) {
     WriteFile(folder.path("cut"), npy.substr(0, cut));
-    ExpectFailure(Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids",
-                         "@" + folder.path("cut")}), 3, ".npy");
+    ExpectFailure(
+        Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids", "@" + folder.path("cut")}), 3,
+        ".npy");
   }
 }
 
@@ -183,8 +185,8 @@ TEST(Run, SamplingFollowsTheSeed) {
 }
 
 TEST(Run, StreamsAndStopsOnInterrupt) {
-  Running run({"run", "-m", TinyModel(), "--backend", "reference", "--ignore-end", "-n", "4000",
-               "Hello"});
+  Running run(
+      {"run", "-m", TinyModel(), "--backend", "reference", "--ignore-end", "-n", "4000", "Hello"});
   std::string first = run.Read();
   EXPECT_FALSE(first.empty());
   EXPECT_LT(first.size(), 200u);  // long before the end
@@ -208,8 +210,9 @@ TEST(Chat, KeepsWhatItComputed) {
                         "What is the capital of Italy?\n/stats\nSpell the word cat.\n/undo\n"
                         "What is 2 plus 3?\n/reset\n/nonsense\nHello!\n/quit\nnever read\n");
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.out, "The capital of Italy is Rome.\nc-a-t.\n2 plus 3 is 5.\n"
-                        "Hello! How can I help you?\n");
+  EXPECT_EQ(result.out,
+            "The capital of Italy is Rome.\nc-a-t.\n2 plus 3 is 5.\n"
+            "Hello! How can I help you?\n");
   std::vector<std::string> turns;
   for (size_t at = 0; (at = result.err.find("[kept ", at)) != std::string::npos; ++at) {
     turns.push_back(result.err.substr(at, result.err.find(']', at) - at));

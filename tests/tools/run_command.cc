@@ -1,8 +1,8 @@
 // Child processes and files of the command's tests. SPDX-License-Identifier: Apache-2.0
 #include "tests/tools/run_command.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>

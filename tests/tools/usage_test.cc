@@ -1,4 +1,5 @@
-// Help texts, exit codes and error lines of the `scout` command. SPDX-License-Identifier: Apache-2.0
+// Help texts, exit codes and error lines of the `scout` command. SPDX-License-Identifier:
+// Apache-2.0
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -126,8 +127,9 @@ TEST(Usage, FilesAtFaultAreNamed) {
   ExpectFailure(Scout({"run", "-m", folder.path("cut"), "a"}), 3, "model.safetensors");
 
   WriteFile(folder.path("ids"), "[1, x]");
-  ExpectFailure(Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids", "@" + folder.path("ids")}),
-                3, folder.path("ids"));
+  ExpectFailure(
+      Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids", "@" + folder.path("ids")}), 3,
+      folder.path("ids"));
   ExpectFailure(Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids", "@/nonexistent"}), 3,
                 "/nonexistent: No such file");
   ExpectFailure(Scout({"tokenize", "-m", TinyModel(), "-f", "/"}), 3, "directory");
@@ -142,9 +144,10 @@ TEST(Usage, NamesFromFilesAreShownOnOneLine) {
 }
 
 TEST(Usage, LimitsAreExitCodeFive) {
-  ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1", "-n", "1000000"}), 5, "1000001");
-  ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1 2 3", "-n", "2", "--ctx", "4"}), 5,
-                "4");
+  ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1", "-n", "1000000"}), 5,
+                "1000001");
+  ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1 2 3", "-n", "2", "--ctx", "4"}),
+                5, "4");
 }
 
 TEST(Usage, UnwritableOutputIsReported) {
