@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/impl.h"
 #include "lib/tokenizer/shown.h"
 #include "lib/util/digest.h"
@@ -58,12 +58,12 @@ absl::Status Tokenizer::Impl::AddMerges(const std::vector<MergeText>& texts,
     for (int k = 0; k < 3; ++k) {
       ids[k] = vocab.FindOrdinary(*names[k]);
       if (ids[k] >= 0) continue;
-      return CorruptError(absl::StrFormat("merge %d needs the token \"%s\", which does not exist",
-                                          i, Shown(*names[k])));
+      return CorruptError(absl::StrCat("merge ", i, " needs the token \"", Shown(*names[k]),
+                                       "\", which does not exist"));
     }
     if (!merges.Add(ids[0], ids[1], {static_cast<uint32_t>(i), ids[2]})) {
-      return CorruptError(absl::StrFormat("merge %d is there twice (\"%s\" and \"%s\")", i,
-                                          Shown(texts[i].left), Shown(texts[i].right)));
+      return CorruptError(absl::StrCat("merge ", i, " is there twice (\"", Shown(texts[i].left),
+                                       "\" and \"", Shown(texts[i].right), "\")"));
     }
     AppendU32(static_cast<uint32_t>(ids[0]), identity);
     AppendU32(static_cast<uint32_t>(ids[1]), identity);
@@ -75,21 +75,21 @@ absl::Status Tokenizer::Impl::FindNamedTokens(const TokenizerSource& source) {
   if (source.bos_id >= 0) {
     if (!vocab.Has(source.bos_id)) {
       return CorruptError(
-          absl::StrFormat("the begin-of-text id %d is not in the vocabulary", source.bos_id));
+          absl::StrCat("the begin-of-text id ", source.bos_id, " is not in the vocabulary"));
     }
     bos = static_cast<int32_t>(source.bos_id);
   } else if (!source.bos.empty()) {
     bos = vocab.Find(source.bos);
     if (bos < 0) {
-      return CorruptError(absl::StrFormat("the begin-of-text token \"%s\" is not in the vocabulary",
-                                          Shown(source.bos)));
+      return CorruptError(absl::StrCat("the begin-of-text token \"", Shown(source.bos),
+                                       "\" is not in the vocabulary"));
     }
   } else {
     bos = vocab.added(/*with_special=*/true).Find("<|begin_of_text|>");
   }
   for (const int64_t id : source.end_ids) {
     if (!vocab.Has(id)) {
-      return CorruptError(absl::StrFormat("the end id %d is not in the vocabulary", id));
+      return CorruptError(absl::StrCat("the end id ", id, " is not in the vocabulary"));
     }
     ends.push_back(static_cast<int32_t>(id));
   }
@@ -97,7 +97,7 @@ absl::Status Tokenizer::Impl::FindNamedTokens(const TokenizerSource& source) {
     const int32_t id = vocab.Find(name);
     if (id < 0) {
       return CorruptError(
-          absl::StrFormat("the end token \"%s\" is not in the vocabulary", Shown(name)));
+          absl::StrCat("the end token \"", Shown(name), "\" is not in the vocabulary"));
     }
     ends.push_back(id);
   }

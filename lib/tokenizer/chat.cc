@@ -6,7 +6,7 @@
 // looks like a special token in it is not one.
 #include <string_view>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/impl.h"
 #include "lib/tokenizer/shown.h"
 
@@ -44,8 +44,8 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::Chat(const ChatMessage* messages
     const std::string_view role = messages[i].role;
     if (role != "system" && role != "user" && role != "assistant" && !IsTool(role)) {
       return absl::InvalidArgumentError(
-          absl::StrFormat("message %d has the role \"%s\"; known are system, user, assistant, tool",
-                          i, Shown(role)));
+          absl::StrCat("message ", i, " has the role \"", Shown(role),
+                       "\"; known are system, user, assistant, tool"));
     }
     SCOUT_RETURN_IF_ERROR(header(IsTool(role) ? "ipython" : role));
     SCOUT_RETURN_IF_ERROR(impl_->EncodePlain(messages[i].content, &scratch, &out));

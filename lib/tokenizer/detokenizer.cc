@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/tokenizer.h"
 #include "lib/tokenizer/utf8.h"
 
@@ -31,7 +31,7 @@ std::string_view AppendText(std::string_view bytes, std::string* out) {
 
 absl::StatusOr<std::string_view> Detokenizer::Push(int32_t id) {
   if (!tokenizer_->IsValid(id)) {
-    return absl::InvalidArgumentError(absl::StrFormat("id %d is not in the vocabulary", id));
+    return absl::InvalidArgumentError(absl::StrCat("id ", id, " is not in the vocabulary"));
   }
   // What can fail for want of memory comes before any member changes.
   std::string text;

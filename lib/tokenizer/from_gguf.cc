@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/byte_level.h"
 #include "lib/tokenizer/impl.h"
 #include "lib/tokenizer/shown.h"
@@ -26,7 +26,7 @@ absl::StatusOr<TokenKind> KindOfType(int64_t type, size_t id) {
       return TokenKind::kUnused;
     default:
       return UnsupportedError(
-          absl::StrFormat("token %d has the type %d in tokenizer.ggml.token_type", id, type));
+          absl::StrCat("token ", id, " has the type ", type, " in tokenizer.ggml.token_type"));
   }
 }
 
@@ -46,8 +46,8 @@ absl::Status ReadTokens(const Gguf& gguf, TokenizerSource* source) {
     return CorruptError("tokenizer.ggml.token_type is no integer array");
   }
   if (types != nullptr && types->size() != tokens->size()) {
-    return CorruptError(absl::StrFormat("tokenizer.ggml.token_type has %d entries for %d tokens",
-                                        types->size(), tokens->size()));
+    return CorruptError(absl::StrCat("tokenizer.ggml.token_type has ", types->size(),
+                                     " entries for ", tokens->size(), " tokens"));
   }
   source->tokens.reserve(tokens->size());
   for (size_t id = 0; id < tokens->size(); ++id) {
@@ -55,9 +55,8 @@ absl::Status ReadTokens(const Gguf& gguf, TokenizerSource* source) {
                            KindOfType(types == nullptr ? kNormal : (*types)[id], id));
     VocabToken token{static_cast<int64_t>(id), kind, (*tokens)[id]};
     if (kind == TokenKind::kOrdinary && !BytesFromByteLevel((*tokens)[id], &token.bytes)) {
-      return CorruptError(
-          absl::StrFormat("token %d (\"%s\") has characters outside the byte-level alphabet", id,
-                          Shown((*tokens)[id])));
+      return CorruptError(absl::StrCat("token ", id, " (\"", Shown((*tokens)[id]),
+                                       "\") has characters outside the byte-level alphabet"));
     }
     source->tokens.push_back(std::move(token));
   }
@@ -79,7 +78,7 @@ absl::Status ReadMerges(const Gguf& gguf, TokenizerSource* source) {
         !BytesFromByteLevel(text.substr(0, space), &merge.left) ||
         !BytesFromByteLevel(text.substr(space + 1), &merge.right)) {
       return CorruptError(
-          absl::StrFormat("merge %d (\"%s\") is not two byte-level strings", i, Shown(text)));
+          absl::StrCat("merge ", i, " (\"", Shown(text), "\") is not two byte-level strings"));
     }
     source->merges.push_back(std::move(merge));
   }

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/byte_level.h"
 #include "lib/tokenizer/impl.h"
 #include "lib/tokenizer/shown.h"
@@ -133,10 +133,8 @@ absl::Status ReadVocab(const Json& model, TokenizerSource* source) {
     }
     if (const Added* same = find_added(name); same != nullptr) {
       if (same->id == id.as_int()) continue;
-      return CorruptError(
-          absl::StrFormat("\"%s\" has the id %d in model.vocab and %d in "
-                          "added_tokens",
-                          Shown(name), id.as_int(), same->id));
+      return CorruptError(absl::StrCat("\"", Shown(name), "\" has the id ", id.as_int(),
+                                       " in model.vocab and ", same->id, " in added_tokens"));
     }
     VocabToken token{id.as_int(), TokenKind::kOrdinary, {}};
     if (!BytesFromByteLevel(name, &token.bytes)) {
@@ -172,7 +170,7 @@ absl::Status ReadMerges(const Json& model, TokenizerSource* source) {
     MergeText merge;
     if (left.empty() || right.empty() || !BytesFromByteLevel(left, &merge.left) ||
         !BytesFromByteLevel(right, &merge.right)) {
-      return CorruptError(absl::StrFormat("merge %d is not two byte-level strings", i));
+      return CorruptError(absl::StrCat("merge ", i, " is not two byte-level strings"));
     }
     source->merges.push_back(std::move(merge));
   }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/impl.h"
 #include "lib/tokenizer/utf8.h"
 
@@ -20,7 +20,7 @@ absl::Status Tokenizer::Impl::EncodePiece(std::string_view piece, BpeScratch* sc
     return absl::OkStatus();
   }
   if (piece.size() > kMaxPieceBytes) {
-    return CapacityError(absl::StrFormat("%d bytes of text without a place to cut", piece.size()));
+    return CapacityError(absl::StrCat(piece.size(), " bytes of text without a place to cut"));
   }
   MergePiece(vocab, merges, piece, scratch, out);
   return absl::OkStatus();
@@ -76,8 +76,8 @@ absl::StatusOr<std::string> Tokenizer::Decode(const int32_t* ids, int64_t n,
   std::string out;
   for (int64_t i = 0; i < n; ++i) {
     if (!IsValid(ids[i])) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "id %d at position %d is not in the vocabulary (%d ids)", ids[i], i, vocab_size()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "id ", ids[i], " at position ", i, " is not in the vocabulary (", vocab_size(), " ids)"));
     }
     if (skip_special && IsSpecial(ids[i])) continue;
     out += impl_->vocab.bytes(ids[i]);

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "lib/tokenizer/shown.h"
 
 namespace scout {
@@ -74,14 +74,14 @@ absl::StatusOr<Vocab> Vocab::Build(const std::vector<VocabToken>& tokens) {
   int64_t highest = -1, total_bytes = 0;
   for (const VocabToken& t : tokens) {
     if (t.id < 0 || t.id >= kMaxId) {
-      return CorruptError(absl::StrFormat("token \"%s\" has the id %d, outside 0 to 2^24 - 1",
-                                          Shown(t.bytes), t.id));
+      return CorruptError(absl::StrCat("token \"", Shown(t.bytes), "\" has the id ", t.id,
+                                       ", outside 0 to 2^24 - 1"));
     }
-    if (t.bytes.empty()) return CorruptError(absl::StrFormat("token %d is empty", t.id));
+    if (t.bytes.empty()) return CorruptError(absl::StrCat("token ", t.id, " is empty"));
     const bool added = t.kind == TokenKind::kSpecial || t.kind == TokenKind::kAdded;
     if (t.bytes.size() > (added ? kMaxAddedBytes : kMaxTokenBytes)) {
       return UnsupportedError(
-          absl::StrFormat("token %d is too long (%d bytes)", t.id, t.bytes.size()));
+          absl::StrCat("token ", t.id, " is too long (", t.bytes.size(), " bytes)"));
     }
     highest = std::max(highest, t.id);
     total_bytes += static_cast<int64_t>(t.bytes.size());
@@ -89,7 +89,7 @@ absl::StatusOr<Vocab> Vocab::Build(const std::vector<VocabToken>& tokens) {
   const auto count = static_cast<int64_t>(tokens.size());
   if (highest + 1 - count > kFreeHoles && highest >= 4 * count) {
     return CorruptError(
-        absl::StrFormat("ids reach %d, but there are only %d tokens", highest, count));
+        absl::StrCat("ids reach ", highest, ", but there are only ", count, " tokens"));
   }
   if (total_bytes > int64_t{1} << 31) return UnsupportedError("the vocabulary is too large");
 
@@ -99,7 +99,7 @@ absl::StatusOr<Vocab> Vocab::Build(const std::vector<VocabToken>& tokens) {
   for (const VocabToken& t : tokens) {
     Span& span = vocab.spans_[static_cast<size_t>(t.id)];
     if (span.kind != TokenKind::kHole) {
-      return CorruptError(absl::StrFormat("two tokens have the id %d", t.id));
+      return CorruptError(absl::StrCat("two tokens have the id ", t.id));
     }
     span.begin = static_cast<uint32_t>(vocab.arena_.size());
     span.size = static_cast<uint32_t>(t.bytes.size());
@@ -119,7 +119,7 @@ absl::StatusOr<Vocab> Vocab::Build(const std::vector<VocabToken>& tokens) {
   vocab.always_ = AddedMatcher(std::move(always));
   vocab.with_special_ = AddedMatcher(std::move(with_special));
   if (const auto* twice = vocab.with_special_.FirstRepeated()) {
-    return CorruptError(absl::StrFormat("two added tokens are \"%s\"", Shown(twice->bytes)));
+    return CorruptError(absl::StrCat("two added tokens are \"", Shown(twice->bytes), "\""));
   }
   SCOUT_RETURN_IF_ERROR(vocab.IndexOrdinary());
   return vocab;
@@ -141,8 +141,8 @@ absl::Status Vocab::IndexOrdinary() {
     size_t at = hash & (n_slots - 1);
     for (; slots_[at].id >= 0; at = (at + 1) & (n_slots - 1)) {
       if (bytes(slots_[at].id) == key) {
-        return CorruptError(absl::StrFormat("tokens %d and %d are the same (\"%s\")", slots_[at].id,
-                                            token, Shown(key)));
+        return CorruptError(absl::StrCat("tokens ", slots_[at].id, " and ", token,
+                                         " are the same (\"", Shown(key), "\")"));
       }
     }
     slots_[at] = {static_cast<uint32_t>(hash >> 32), token};
@@ -151,7 +151,8 @@ absl::Status Vocab::IndexOrdinary() {
   }
   for (int byte = 0; byte < 256; ++byte) {
     if (byte_tokens_[static_cast<size_t>(byte)] < 0) {
-      return CorruptError(absl::StrFormat("the vocabulary has no token for the byte 0x%02X", byte));
+      return CorruptError(absl::StrCat("the vocabulary has no token for the byte 0x",
+                                       absl::Hex(byte, absl::kZeroPad2)));
     }
   }
   return absl::OkStatus();

@@ -1,5 +1,5 @@
 // Fails every allocation, every read and every thread creation once, each in a process of its own,
-// over load + prefill + decode. Every run must end in an error code (or not need the call that
+// over load, prefill, fork, decode, text and description. Every run must end in an error code (or not need the call that
 // failed), leak nothing, and give the right tokens when it is tried again.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -25,6 +25,32 @@ struct Outcome {
   bool has_message = true;
   int32_t tokens[6] = {};
 };
+
+// Text to ids, a dialog, ids to text as a stream, the model's description.
+scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens, scout_error** error) {
+  scout_tokenizer* tokenizer = nullptr;
+  scout_detokenizer* detokenizer = nullptr;
+  static char json[20000];
+  int32_t ids[200];
+  int64_t n = 0;
+  const char text[] = "The 12 w\xC3\xB6rds \xFF in it's line.";
+  const scout_chat_message message = {sizeof message, 0, "user", text, SCOUT_KEEP};
+  scout_status s = scout_model_describe(model, json, sizeof json, &n, error);
+  if (s == SCOUT_OK) s = scout_model_tokenizer(model, &tokenizer, error);
+  if (s == SCOUT_OK) {
+    s = scout_tokenizer_encode(tokenizer, text, sizeof text - 1, SCOUT_ENCODE_BOS, ids, 200, &n, error);
+  }
+  if (s == SCOUT_OK) s = scout_tokenizer_chat(tokenizer, &message, 1, 1, ids, 200, &n, error);
+  if (s == SCOUT_OK) s = scout_detokenizer_create(tokenizer, 0, &detokenizer, error);
+  const char* piece = nullptr;
+  for (int64_t i = 0; i < n_tokens && s == SCOUT_OK; ++i) {
+    s = scout_detokenizer_push(detokenizer, tokens[i], &piece, &n, error);
+  }
+  if (s == SCOUT_OK) s = scout_detokenizer_flush(detokenizer, &piece, &n, error);
+  scout_detokenizer_free(detokenizer);
+  scout_tokenizer_free(tokenizer);
+  return s;
+}
 
 // The whole way of a program. Everything is freed.
 Outcome Scenario(const char* path) {
@@ -57,6 +83,7 @@ Outcome Scenario(const char* path) {
   for (int i = 0; i < 6 && out.status == SCOUT_OK; ++i) {
     out.status = scout_session_decode(fork, nullptr, &out.tokens[i], &error);
   }
+  if (out.status == SCOUT_OK) out.status = Text(model, out.tokens, 6, &error);
   if (out.status != SCOUT_OK) {
     out.has_message = error != nullptr && scout_error_code(error) == out.status &&
                       scout_error_message(error)[0] != 0;

@@ -75,7 +75,9 @@ void Sweep(const std::string& path, absl::StatusCode want) {
     }
     allocations_left = -1;
     EXPECT_EQ(thrown, n < total) << n;
-    if (!thrown) EXPECT_EQ(code, want) << n;
+    if (!thrown) {
+      EXPECT_EQ(code, want) << n;
+    }
     EXPECT_EQ(blocks_alive, before) << n;
   }
 }
