@@ -14,12 +14,15 @@
  *    Integers in structs have fixed widths. No struct is passed or returned by value.
  *  - No function ends the process, throws, installs handlers, writes to stdout or stderr, reads the
  *    environment or changes the locale. A failed allocation or thread creation is an error code.
- *  - Threads: model, engine and tokenizer are safe from any thread. A session (and a detokenizer) is
- *    used by one thread at a time; a second concurrent call returns SCOUT_BUSY and changes nothing.
- *    Different sessions of one engine may be used from different threads.
- *  - Callbacks run on the thread that made the call. A call that could deadlock, made from inside a
- *    callback, returns SCOUT_REENTRANT. Callbacks must not throw or longjmp.
- *  - After fork(2), the child's calls on handles made before it return SCOUT_FORKED.
+ *  - Threads: model, engine and tokenizer are safe from any thread. A session is used by one thread
+ *    at a time: a second concurrent call returns SCOUT_BUSY and changes nothing. Different sessions
+ *    of one engine may be used from different threads. A detokenizer belongs to one thread at a time.
+ *  - Progress callbacks run on the thread that made the call, log callbacks on any. A call on the
+ *    session whose callback is running returns SCOUT_REENTRANT. Callbacks must not throw or longjmp.
+ *  - After fork(2), the child's calls on handles made before it return SCOUT_FORKED, and freeing
+ *    them does nothing.
+ *  - Every fallible function may also return INVALID_ARGUMENT, OUT_OF_MEMORY, FORKED and INTERNAL;
+ *    those on a session BUSY and REENTRANT. Other codes are named at each function.
  *  - A model file is untrusted input: whatever its bytes, loading ends in success or an error.
  *
  * THE WAY THROUGH IT
@@ -63,7 +66,7 @@ enum {
   SCOUT_OK = 0,
   SCOUT_INVALID_ARGUMENT = 1, /* an argument or option is wrong: NULL, out of range, contradictory */
   SCOUT_NOT_FOUND = 2,        /* a file, tensor or token does not exist */
-  SCOUT_CORRUPT = 3,          /* bytes of a file contradict their format */
+  SCOUT_CORRUPT = 3,          /* bytes of a file contradict their format, or weights give no numbers */
   SCOUT_UNSUPPORTED = 4,      /* well-formed, but a type or feature this library does not run */
   SCOUT_OUT_OF_MEMORY = 5,    /* an allocation failed */
   SCOUT_IO = 6,               /* the operating system failed to open or read */
@@ -74,7 +77,7 @@ enum {
   SCOUT_REENTRANT = 11,       /* called from inside a callback where it could deadlock */
   SCOUT_FORKED = 12,          /* the handle was made before fork(2) */
   SCOUT_NO_THREAD = 13,       /* a thread could not be created */
-  SCOUT_BUFFER_TOO_SMALL = 14,/* the count needed was written; call again with more room */
+  SCOUT_BUFFER_TOO_SMALL = 14,/* call again with more room; where there is a count it was written */
   SCOUT_INTERNAL = 15         /* a defect of this library: please report it */
 };
 
@@ -167,8 +170,9 @@ typedef struct scout_model_info {
 /* Fills what fits in info->struct_size, which the caller sets. Errors: INVALID_ARGUMENT. */
 SCOUT_API scout_status scout_model_get_info(const scout_model *model, scout_model_info *info,
                                             scout_error **error);
-/* Everything known about the model as one JSON object (configuration after overrides, identity,
- * tensor types). Writes min(capacity, *size) bytes, no terminator; *size is the whole length.
+/* Everything known about the model as one JSON object: configuration after overrides, tensor types,
+ * and its identity, a digest of that configuration, the tokenizer and the names, types and shapes of
+ * the tensors. The identity does not cover the values of the weights. Writes min(capacity, *size) bytes, no terminator; *size is the whole length.
  * Errors: BUFFER_TOO_SMALL (then *size is written), INVALID_ARGUMENT, OUT_OF_MEMORY. */
 SCOUT_API scout_status scout_model_describe(const scout_model *model, char *json, int64_t capacity,
                                             int64_t *size, scout_error **error);
@@ -177,7 +181,8 @@ SCOUT_API scout_status scout_model_describe(const scout_model *model, char *json
 
 typedef struct scout_tokenizer scout_tokenizer;
 
-/* Loads the vocabulary alone, from what scout_model_load takes, or from a tokenizer.json. */
+/* Loads the vocabulary alone, from what scout_model_load takes, or from a tokenizer.json.
+ * Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED (a splitting rule or normalizer of another kind). */
 SCOUT_API scout_status scout_tokenizer_load(const char *path, scout_tokenizer **tokenizer,
                                             scout_error **error);
 /* A counted reference to the model's tokenizer. Errors: NOT_FOUND where the model has none. */
@@ -227,7 +232,8 @@ SCOUT_API scout_status scout_tokenizer_chat(const scout_tokenizer *tokenizer,
                                             int32_t add_generation_prompt, int32_t *ids,
                                             int64_t capacity, int64_t *n_ids, scout_error **error);
 
-/* Streaming detokenizer: holds bytes back until they complete a UTF-8 character. */
+/* Streaming detokenizer: holds bytes back until they complete a UTF-8 character. Keeps the tokenizer
+ * alive. flags: SCOUT_DECODE_*. */
 typedef struct scout_detokenizer scout_detokenizer;
 SCOUT_API scout_status scout_detokenizer_create(const scout_tokenizer *tokenizer, uint32_t flags,
                                                 scout_detokenizer **detokenizer,
@@ -308,7 +314,7 @@ typedef struct scout_session_options {
   uint32_t struct_size;
   uint32_t reserved;   /* 0 */
   int64_t max_tokens;  /* KV is reserved for this many, so an opened session never runs out;
-                          0: the smaller of the context length and the free budget */
+                          0: half of the free budget, at most the context length */
 } scout_session_options;
 
 SCOUT_API void scout_session_options_init(scout_session_options *options);
@@ -365,14 +371,17 @@ SCOUT_API scout_status scout_session_rewind(scout_session *session, int64_t posi
  * it does not share. max_tokens 0: as the original's. Errors: CAPACITY, OUT_OF_MEMORY, BUSY. */
 SCOUT_API scout_status scout_session_fork(scout_session *session, int64_t max_tokens,
                                           scout_session **fork, scout_error **error);
-SCOUT_API int64_t scout_session_position(const scout_session *session); /* tokens held; 0 for NULL */
+/* Tokens held, from any thread; while another call runs, as of that call's start. 0 for NULL. */
+SCOUT_API int64_t scout_session_position(const scout_session *session);
+/* Tokens reserved, from any thread. 0 for NULL. */
 SCOUT_API int64_t scout_session_max_tokens(const scout_session *session);
 /* The tokens held. *n_tokens is the whole count, also with BUFFER_TOO_SMALL. */
 SCOUT_API scout_status scout_session_tokens(scout_session *session, int32_t *tokens,
                                             int64_t capacity, int64_t *n_tokens,
                                             scout_error **error);
 /* Logits of the last token, (vocab_size) f32; computes what is not yet computed.
- * Errors: INVALID_STATE (an empty session), BUFFER_TOO_SMALL, BUSY, OUT_OF_MEMORY. */
+ * Errors: INVALID_STATE (an empty session), BUFFER_TOO_SMALL (no count is written), CAPACITY (only in
+ * a fork rewound to a chunk border inside pages that it shares, with no page left in the budget). */
 SCOUT_API scout_status scout_session_logits(scout_session *session, float *logits,
                                             int64_t capacity, scout_error **error);
 
@@ -383,9 +392,9 @@ SCOUT_API scout_status scout_session_logits(scout_session *session, float *logit
 typedef struct scout_sampling_options {
   uint32_t struct_size;
   int32_t top_k;      /* keep the k most probable; 0 all */
-  float temperature;  /* 0: greedy, the most probable token, the lowest id of equals */
-  float top_p;        /* keep the smallest set with this probability; 1 all */
-  float min_p;        /* drop what is less probable than min_p times the best; 0 none */
+  float temperature;  /* >= 0; 0: greedy, the most probable token, the lowest id of equals */
+  float top_p;        /* in (0, 1]: keep the smallest set with this probability; 1 all */
+  float min_p;        /* in [0, 1]: drop what is less probable than min_p times the best; 0 none */
   uint32_t reserved;  /* 0 */
   uint64_t seed;
 } scout_sampling_options;
@@ -394,8 +403,8 @@ SCOUT_API void scout_sampling_options_init(scout_sampling_options *options); /* 
 
 /* Draws the token after the last one, appends it and writes it to *token. Its KV is computed by the
  * next call that needs it. sampling NULL: greedy. Errors: INVALID_STATE (an empty session),
- * CAPACITY (position is at max_tokens), INVALID_ARGUMENT, BUSY, OUT_OF_MEMORY; the session then
- * holds the same tokens as before. */
+ * CAPACITY (position is at max_tokens, or as scout_session_logits), CORRUPT (no logit is finite: the
+ * weights are at fault); the session then holds the same tokens as before. */
 SCOUT_API scout_status scout_session_decode(scout_session *session,
                                             const scout_sampling_options *sampling, int32_t *token,
                                             scout_error **error);

@@ -109,7 +109,10 @@ struct GatherArgs {
 //   K (n_kv_heads, head_dim, page_tokens): keys are lanes, so 16 of them are scored at once
 //   V (n_kv_heads, page_tokens, head_dim)
 // K first, V right behind it. page_tokens is a multiple of 16.
+// F16 saturates: what lies beyond +-65504 is stored as that, so that one large value of a layer
+// without norm cannot turn a row into infinities. NaN stays NaN.
 enum class KvFormat : uint8_t { kF32, kF16, kBF16 };
+inline constexpr float kF16Max = 65504.0f;
 inline constexpr int64_t kv_elem_bytes(KvFormat f) { return f == KvFormat::kF32 ? 4 : 2; }
 inline constexpr int64_t kv_page_bytes(KvFormat f, int64_t page_tokens, int64_t n_kv_heads,
                                        int64_t head_dim) {
@@ -140,7 +143,7 @@ struct AttentionArgs {
   KvFormat format;
   int64_t row_begin, row_end;          // slice of rows and of KV heads (with all their query heads)
   int64_t kv_head_begin, kv_head_end;
-  float* scratch;          // attention_scratch() floats, private to the caller
+  float* scratch;          // attention_scratch() floats, 64-byte aligned, private to the caller
   bool merge_right_to_left;  // false. Tests set it to show that the order of merging matters.
 };
 // Floats of scratch for a slice of any size.

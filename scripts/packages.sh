@@ -38,14 +38,14 @@ step() { printf '\n== %s  (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60));
 build() {
   local preset=$1
   shift
-  cmake --preset "$preset" --log-level=WARNING | sed -E '/^(Preset CMake|  [A-Z_]+=|-- |$)/d'
+  cmake --preset "$preset" --log-level=WARNING | sed -uE '/^(Preset CMake|  [A-Z_]+=|-- |$)/d' ||
+    return 1
   local command=(cmake --build --preset "$preset" --)
   if [ -t 1 ]; then
     "${command[@]}" "$@"
   else
     NINJA_STATUS='%p ' "${command[@]}" "$@" | awk '
-      /^ *[0-9]+% / { p = int($1 / 10) * 10; if (p > last) { print "  " p " %"; last = p }; next }
-      { print }
-      { fflush() }'
+      !/^ *[0-9]+% / { print; fflush(); next }
+      { p = int($1 / 10) * 10; if (p > last) { print "  " p " %"; fflush(); last = p } }'
   fi
 }

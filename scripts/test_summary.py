@@ -59,8 +59,10 @@ def read_build(build):
             room.ran = 1
         elif status == "fail":
             room.ran, room.failed = 1, [name]
-        else:
-            room.skipped.append((name, "not run"))
+        elif status == "disabled":
+            room.skipped.append((name, "disabled"))
+        else:  # a program that is not there
+            room.failed.append(f"{name} (not run)")
     return rooms
 
 

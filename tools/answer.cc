@@ -39,7 +39,14 @@ Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
       answer->ended = true;
       break;
     }
-    TOOL_CALL(scout_detokenizer_push, detokenizer.get(), token, &text, &size);
+    if (scout_detokenizer_push(detokenizer.get(), token, &text, &size, nullptr) ==
+        SCOUT_INVALID_ARGUMENT) {
+      // A model may have more ids than its tokenizer: such a token has no text.
+      TOOL_CALL(scout_detokenizer_flush, detokenizer.get(), &text, &size);
+      TOOL_TRY(Show(text, size, answer));
+      text = "\xEF\xBF\xBD";
+      size = 3;
+    }
     TOOL_TRY(Show(text, size, answer));
   }
   TOOL_CALL(scout_detokenizer_flush, detokenizer.get(), &text, &size);

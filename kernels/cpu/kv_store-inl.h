@@ -16,7 +16,8 @@ struct BF16Bits {
 };
 SCOUT_INLINE void narrow(const float* x, int64_t n, F16Bits* out) {
   uint16_t h[16];
-  store_f16(h, load_part(x, n));
+  // Beyond f16's range the largest finite value is stored; as second operand a NaN comes through.
+  store_f16(h, min(set1(kF16Max), max(set1(-kF16Max), load_part(x, n))));
   memcpy(out, h, static_cast<size_t>(n) * sizeof(uint16_t));
 }
 SCOUT_INLINE void narrow(const float* x, int64_t n, BF16Bits* out) {

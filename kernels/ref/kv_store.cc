@@ -13,6 +13,8 @@ void store(unsigned char* page, int64_t index, float v, KvFormat format) {
     memcpy(at, &v, sizeof(v));
     return;
   }
+  if (v > kF16Max && format == KvFormat::kF16) v = kF16Max;
+  if (v < -kF16Max && format == KvFormat::kF16) v = -kF16Max;
   const uint16_t h = format == KvFormat::kF16 ? f32_to_f16(v) : f32_to_bf16(v);
   memcpy(at, &h, sizeof(h));
 }

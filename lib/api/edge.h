@@ -79,8 +79,14 @@ inline absl::Status CheckHandle(const scout_handle* handle, const char* name) {
 // Reads an options struct of any known size over the defaults in *out. A struct of a newer header is
 // accepted where all that this library does not know is zero.
 absl::Status ReadOptions(const void* in, const char* name, size_t known, void* out);
-// Writes the first in->struct_size bytes of a result struct, struct_size itself excepted.
+// Whether a result struct's size makes sense, before anything is done for it.
+absl::Status CheckResult(const void* out, const char* name, size_t known);
+// Writes the first struct_size bytes of a result struct, struct_size itself excepted; what a newer
+// header has beyond `known` becomes zero.
 absl::Status WriteResult(const void* from, const char* name, size_t known, void* out);
+
+// A field that must be zero until a later version gives it a meaning.
+absl::Status CheckReserved(uint64_t value, const char* name);
 
 // Copies text or ids into the caller's buffer; OutOfRange (BUFFER_TOO_SMALL) where it is too small.
 template <typename T>

@@ -110,17 +110,28 @@ absl::Status ReadOptions(const void* in, const char* name, size_t known, void* o
   return absl::OkStatus();
 }
 
-absl::Status WriteResult(const void* from, const char* name, size_t known, void* out) {
+absl::Status CheckReserved(uint64_t value, const char* name) {
+  if (value == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, ".reserved is ", value, ", not 0"));
+}
+
+absl::Status CheckResult(const void* out, const char* name, size_t known) {
   if (out == nullptr) return NullError(name);
   uint32_t size = 0;
   std::memcpy(&size, out, sizeof size);
-  if (size < sizeof size || size % 4 != 0 || size > 4096) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ".struct_size is ", size, ", known is ", known, ": set it before the call"));
-  }
+  if (size >= sizeof size && size % 4 == 0 && size <= 4096) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, ".struct_size is ", size, ", known is ",
+                                                 known, ": set it before the call"));
+}
+
+absl::Status WriteResult(const void* from, const char* name, size_t known, void* out) {
+  SCOUT_RETURN_IF_ERROR(CheckResult(out, name, known));
+  uint32_t size = 0;
+  std::memcpy(&size, out, sizeof size);
+  auto* to = static_cast<uint8_t*>(out);
   const size_t n = size < known ? size : known;
-  std::memcpy(static_cast<uint8_t*>(out) + sizeof size,
-              static_cast<const uint8_t*>(from) + sizeof size, n - sizeof size);
+  std::memcpy(to + sizeof size, static_cast<const uint8_t*>(from) + sizeof size, n - sizeof size);
+  std::memset(to + n, 0, size - n);
   return absl::OkStatus();
 }
 

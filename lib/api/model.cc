@@ -31,9 +31,8 @@ scout_status scout_model_load(const char* path, const scout_model_options* optio
     if ((o.flags & ~static_cast<uint32_t>(SCOUT_MODEL_METADATA_ONLY)) != 0) {
       return absl::InvalidArgumentError(absl::StrCat("scout_model_options.flags has unknown bits: ", o.flags));
     }
-    if (o.reserved != 0) {
-      return absl::InvalidArgumentError("scout_model_options.reserved is not 0");
-    }
+    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(
+        static_cast<uint32_t>(o.reserved), "scout_model_options"));
     scout::LoadOptions load;
     load.metadata_only = (o.flags & SCOUT_MODEL_METADATA_ONLY) != 0;
     load.overrides.temperature_tuning = o.temperature_tuning;

@@ -61,6 +61,7 @@ absl::Status ReadPrefill(const scout_prefill_options* options, int64_t vocab,
                          scout_prefill_options* o, scout::PrefillRequest* request) {
   scout_prefill_options_init(o);
   SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_prefill_options", sizeof *o, o));
+  SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(o->reserved, "scout_prefill_options"));
   if (o->n_logit_rows < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("scout_prefill_options.n_logit_rows is ", o->n_logit_rows));
@@ -97,7 +98,7 @@ scout_status Feed(scout_session* handle, const int32_t* tokens, int64_t n_tokens
     if (tokens == nullptr && n_tokens > 0) return NullError("tokens");
     scout_sync_result out{};
     if (result != nullptr) {  // refused before anything is computed
-      SCOUT_RETURN_IF_ERROR(scout::api::WriteResult(&out, "scout_sync_result", sizeof out, result));
+      SCOUT_RETURN_IF_ERROR(scout::api::CheckResult(result, "scout_sync_result", sizeof out));
     }
     scout_prefill_options o;
     scout::PrefillRequest request;
@@ -144,6 +145,7 @@ scout_status scout_session_create(scout_engine* engine, const scout_session_opti
     scout_session_options o;
     scout_session_options_init(&o);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_session_options", sizeof o, &o));
+    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(o.reserved, "scout_session_options"));
     SCOUT_ASSIGN_OR_RETURN(auto made, scout::Session::Create(engine->impl, o.max_tokens));
     SCOUT_ASSIGN_OR_RETURN(*session, MakeHandle(std::move(made)));
     return absl::OkStatus();
@@ -218,6 +220,7 @@ scout_status scout_session_decode(scout_session* session, const scout_sampling_o
     scout_sampling_options o;
     scout_sampling_options_init(&o);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(sampling, "scout_sampling_options", sizeof o, &o));
+    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(o.reserved, "scout_sampling_options"));
     scout::SamplingOptions options;
     options.top_k = o.top_k;
     options.temperature = o.temperature;

@@ -34,6 +34,7 @@ absl::Status ReadMessages(const scout_chat_message* messages, int64_t n,
     scout_chat_message m{};
     const uint8_t* at = bytes + i * static_cast<int64_t>(stride);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(at, "scout_chat_message", sizeof m, &m));
+    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(m.reserved, "scout_chat_message"));
     uint32_t size = 0;
     std::memcpy(&size, at, sizeof size);
     if (size != stride || size < sizeof m) {

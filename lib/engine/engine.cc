@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/util/checked.h"
 #include "lib/util/cores.h"
 
 namespace scout {
@@ -19,7 +20,12 @@ absl::Status CheckRange(const char* name, int64_t value, int64_t low, int64_t hi
 }
 
 absl::StatusOr<const kernels::Backend*> ChooseBackend(const EngineOptions& options) {
-  if (options.reference_backend) return &kernels::reference_backend();
+  if (options.reference_backend) {
+    if (options.isa != kernels::Isa::kAuto) {
+      return absl::InvalidArgumentError("the reference backend is scalar; isa asks for another");
+    }
+    return &kernels::reference_backend();
+  }
   const kernels::Backend* backend = kernels::cpu_backend(options.isa);
   if (backend == nullptr) {
     return UnsupportedError(absl::StrCat(
@@ -69,11 +75,16 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   if (options.exact && layout->format != kernels::KvFormat::kF32) {
     return absl::InvalidArgumentError("exact mode keeps KV in f32; kv_format asks for another");
   }
-  // Room for kv_tokens in the global layers, an open page of each session, and a chunk of each.
-  const int64_t capacity =
-      layout->n_global() * (layout->PagesFor(tokens) + sessions) +
-      layout->n_chunked() * layout->PagesFor(std::min(layout->chunk, tokens)) * sessions;
-  engine->pool_ = std::make_shared<PagePool>(layout->page_bytes(), capacity);
+  // kv_tokens in the global layers, rounded up to a page for each session; a chunk for each session.
+  int64_t global_pages = 0, chunked_pages = 0, bytes = 0;
+  if (!CheckedMul(layout->n_global(), layout->PagesFor(tokens) + sessions - 1, &global_pages) ||
+      !CheckedMul(layout->ChunkedPages(tokens), sessions, &chunked_pages) ||
+      !CheckedMul(std::max(global_pages, chunked_pages), layout->page_bytes(), &bytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("engine options kv_tokens ", tokens, " and max_sessions ", sessions,
+                     " ask for more than 2^63 bytes of KV"));
+  }
+  engine->pools_ = std::make_shared<KvPools>(layout->page_bytes(), global_pages, chunked_pages);
   engine->layout_ = std::move(layout);
   engine->max_step_tokens_ = step;
   const int64_t threads = options.n_threads ? options.n_threads : PhysicalCores();
@@ -87,41 +98,49 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   engine->model_ = std::move(model);
   engine->logger_.Log(LogLevel::kInfo,
                       absl::StrCat("engine: backend ", engine->backend_->name, " (",
-                                   engine->backend_->isa, "), ", threads, " threads, ", capacity,
-                                   " KV pages of ", engine->layout_->page_bytes(), " bytes"));
+                                   engine->backend_->isa, "), ", threads, " threads, ",
+                                   engine->pools_->global.capacity(), " + ",
+                                   engine->pools_->chunked.capacity(), " KV pages of ", engine->layout_->page_bytes(), " bytes"));
   return engine;
 }
 
-int64_t Engine::LargestSession() const {
-  const int64_t free_pages = pool_->capacity() - pool_->committed();
-  int64_t low = 0, high = model_->config().context_length;
-  while (low < high) {
-    const int64_t middle = low + (high - low + 1) / 2;
-    if (layout_->PagesPerSequence(middle) <= free_pages) {
-      low = middle;
-    } else {
-      high = middle - 1;
+int64_t Engine::DefaultSessionTokens() const {
+  const int64_t context = model_->config().context_length;
+  auto free_pages = [](const PagePool& pool) { return pool.capacity() - pool.committed(); };
+  int64_t tokens = context;
+  if (layout_->n_global() > 0) {
+    const int64_t pages = free_pages(pools_->global) / layout_->n_global();  // per layer
+    tokens = std::min(tokens, (pages + 1) / 2 * layout_->page_tokens);
+  }
+  if (layout_->n_chunked() > 0) {
+    const int64_t pages = free_pages(pools_->chunked) / layout_->n_chunked();
+    if (pages < layout_->PagesFor(std::min(layout_->chunk, tokens))) {
+      tokens = std::min(tokens, pages * layout_->page_tokens);
     }
   }
-  return low;
+  return tokens;
 }
 
 absl::Status Engine::RunStep(const Step& step) {
   std::lock_guard<std::mutex> lock(mutex_);
-  return forward_->Run(step);
+  SCOUT_RETURN_IF_ERROR(forward_->Run(step));
+  std::lock_guard<std::mutex> stats_lock(stats_mutex_);
+  stats_ = forward_->stats();
+  return absl::OkStatus();
 }
 
 EngineStats Engine::Stats() const {
   EngineStats stats{};
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stats.forward = forward_->stats();
+    std::lock_guard<std::mutex> lock(stats_mutex_);
+    stats.forward = stats_;
   }
   stats.n_threads = threads_->n_threads();
-  stats.pages_total = pool_->capacity();
-  stats.pages_used = pool_->in_use();
-  stats.pages_reserved = std::max<int64_t>(0, pool_->committed() - stats.pages_used);
-  stats.page_bytes = pool_->page_bytes();
+  stats.pages_total = pools_->global.capacity() + pools_->chunked.capacity();
+  stats.pages_used = pools_->global.in_use() + pools_->chunked.in_use();
+  const int64_t committed = pools_->global.committed() + pools_->chunked.committed();
+  stats.pages_reserved = std::max<int64_t>(0, committed - stats.pages_used);
+  stats.page_bytes = layout_->page_bytes();
   stats.backend = backend_->name;
   stats.isa = backend_->isa;
   return stats;

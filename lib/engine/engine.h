@@ -44,11 +44,12 @@ class Engine {
 
   const Model& model() const { return *model_; }
   const std::shared_ptr<const KvLayout>& layout() const { return layout_; }
-  const std::shared_ptr<PagePool>& pool() const { return pool_; }
+  const std::shared_ptr<KvPools>& pools() const { return pools_; }
   const Logger& logger() const { return logger_; }
   int64_t max_step_tokens() const { return max_step_tokens_; }
-  // The largest session, up to the context length, that the free part of the budget holds.
-  int64_t LargestSession() const;
+  // max_tokens of a session that names none: half of what the budget has left, so that another
+  // session or a fork still finds room; at most the context length. 0 where nothing fits.
+  int64_t DefaultSessionTokens() const;
 
   absl::Status RunStep(const Step& step);
   EngineStats Stats() const;
@@ -57,11 +58,13 @@ class Engine {
   Engine() = default;
   std::shared_ptr<const Model> model_;
   std::shared_ptr<const KvLayout> layout_;
-  std::shared_ptr<PagePool> pool_;
+  std::shared_ptr<KvPools> pools_;
   const kernels::Backend* backend_ = nullptr;
   std::unique_ptr<ThreadPool> threads_;
   std::unique_ptr<Forward> forward_;  // guarded by mutex_
-  mutable std::mutex mutex_;
+  std::mutex mutex_;                  // one step at a time
+  mutable std::mutex stats_mutex_;    // held for a copy only, so that Stats never waits for a step
+  ForwardStats stats_;                // guarded by stats_mutex_
   int64_t max_step_tokens_ = 0;
   Logger logger_;
 };

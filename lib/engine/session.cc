@@ -16,9 +16,9 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(std::shared_ptr<Engine>
     return absl::InvalidArgumentError(absl::StrCat("session option max_tokens is ", max_tokens,
                                                    ", the model's context is ", context));
   }
-  if (max_tokens == 0) max_tokens = engine->LargestSession();
+  if (max_tokens == 0) max_tokens = engine->DefaultSessionTokens();
   if (max_tokens == 0) return CapacityError("the KV budget has no room for another session");
-  SCOUT_ASSIGN_OR_RETURN(auto kv, SequenceKv::Create(engine->pool(), engine->layout(), max_tokens));
+  SCOUT_ASSIGN_OR_RETURN(auto kv, SequenceKv::Create(engine->pools(), engine->layout(), max_tokens));
   return std::unique_ptr<Session>(new Session(std::move(engine), std::move(kv)));
 }
 
@@ -125,6 +125,7 @@ absl::Status Session::Compute(const PrefillRequest& request) {
     span.kv = kv_.get();
     span.position = begin;
     span.n_rows = end - begin;
+    span.stored = false;
     span.wanted.clear();
     for (; next_row < request.n_logit_rows && request.logit_rows[next_row] < end; ++next_row) {
       span.wanted.push_back({request.logit_rows[next_row] - begin, request.logits + next_row * vocab});
@@ -169,12 +170,31 @@ absl::StatusOr<const float*> Session::Logits() {
   if (tokens_.empty()) {
     return absl::FailedPreconditionError("the session holds no tokens, so there are no logits");
   }
-  if (logits_tokens_ != position()) {
-    // All computed, but the last row's logits were not kept: its row is computed again.
+  if (logits_tokens_ == position()) return logits_.data();
+  if (kv_->Holds(position() - 1)) {
+    SCOUT_RETURN_IF_ERROR(ComputeLastLogits());
+  } else {
+    // Behind a chunk border the chunked layers are empty: the chunk before it is computed again.
     if (kv_->length() == position()) SCOUT_RETURN_IF_ERROR(kv_->Truncate(position() - 1));
     SCOUT_RETURN_IF_ERROR(Compute({}));
   }
   return logits_.data();
+}
+
+// The last token's row once more, over the KV that is there, for its logits alone.
+absl::Status Session::ComputeLastLogits() {
+  step_.tokens.assign(1, tokens_.back());
+  step_.spans.resize(1);
+  StepSpan& span = step_.spans[0];
+  span.kv = kv_.get();
+  span.position = position() - 1;
+  span.n_rows = 1;
+  span.stored = true;
+  span.wanted.assign(1, {0, logits_.data()});
+  logits_tokens_ = -1;
+  SCOUT_RETURN_IF_ERROR(engine_->RunStep(step_));
+  logits_tokens_ = position();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int32_t> Session::Decode(const SamplingOptions& sampling) {

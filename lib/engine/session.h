@@ -48,6 +48,7 @@ class Session {
   absl::Status CheckRows(const PrefillRequest& request, int64_t first, int64_t end) const;
   absl::Status Extend(const int32_t* tokens, int64_t n, const PrefillRequest& request);
   absl::Status Compute(const PrefillRequest& request);
+  absl::Status ComputeLastLogits();
 
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<SequenceKv> kv_;

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "lib/util/checked.h"
+
 namespace scout {
 namespace {
 
@@ -111,9 +113,14 @@ absl::Status Forward::Run(const Step& step) {
   }
   if (wanted_.n > 0) Logits(step);
   stats_.rows += n_rows;
-  stats_.flops += ops_.flops;
+  AddFlops(ops_.flops);
   ops_.flops = 0;
   return absl::OkStatus();
+}
+
+// Ten million tokens of a large model pass 2^63: the count stays at the top then.
+void Forward::AddFlops(int64_t n) {
+  if (!CheckedAdd(stats_.flops, n, &stats_.flops)) stats_.flops = INT64_MAX;
 }
 
 // Positions, rotation tables and the rows whose logits are wanted.
@@ -167,6 +174,7 @@ void Forward::KeysAndValues(const Step& step, int64_t layer) {
 
   for (size_t s = 0; s < step.spans.size(); ++s) {
     const StepSpan& span = step.spans[s];
+    if (span.stored) continue;
     const int64_t row = all_.span_begin[s];
     kernels::KvStoreArgs store{};
     store.k = k_.get() + row * heads * d;
@@ -251,7 +259,7 @@ void Forward::Attention(const Step& step, int64_t layer, ActiveRows* rows) {
     rows->n_keys[r] = 1 + (global ? rows->position[r] : rows->position[r] % config_.attention_chunk);
     keys += rows->n_keys[r];
   }
-  stats_.flops += 4 * keys * heads * d;
+  AddFlops(4 * keys * heads * d);
   span_tasks_.assign(1, 0);
   for (size_t s = 0; s < step.spans.size(); ++s) {
     const int64_t n = rows->span_begin[s + 1] - rows->span_begin[s];

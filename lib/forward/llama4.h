@@ -50,6 +50,7 @@ class Forward {
     const float* cos_sin = nullptr;   // (n, head_dim / 2, 2)
   };
 
+  void AddFlops(int64_t n);
   void PrepareRows(const Step& step);
   void FillCosSin(const std::vector<int64_t>& positions, int64_t n, float* out);
   void KeysAndValues(const Step& step, int64_t layer);

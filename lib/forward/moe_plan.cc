@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace scout {
 
@@ -10,6 +11,7 @@ MoePlan::MoePlan(int64_t max_rows, int64_t n_experts, int64_t n_used)
   const size_t rows = static_cast<size_t>(max_rows * n_used);
   offsets_.assign(static_cast<size_t>(n_experts) + 1, 0);
   fill_.assign(static_cast<size_t>(n_experts), 0);
+  order_.resize(static_cast<size_t>(n_experts));
   chosen_.resize(rows);
   chosen_gate_.resize(rows);
   rows_.resize(rows);
@@ -21,13 +23,20 @@ void MoePlan::Build(const float* router_logits, int64_t n_rows) {
   std::fill(offsets_.begin(), offsets_.end(), 0);
   for (int64_t r = 0; r < n_rows; ++r) {
     const float* logits = router_logits + r * n_experts_;
+    // NaN counts as the least, so that the order is strict whatever the router gives.
+    auto before = [logits](int32_t a, int32_t b) {
+      const float x = std::isnan(logits[a]) ? -INFINITY : logits[a];
+      const float y = std::isnan(logits[b]) ? -INFINITY : logits[b];
+      return x > y || (x == y && a < b);
+    };
+    std::iota(order_.begin(), order_.end(), 0);
+    if (n_used_ == 1) {
+      std::swap(order_[0], *std::min_element(order_.begin(), order_.end(), before));
+    } else {
+      std::partial_sort(order_.begin(), order_.begin() + n_used_, order_.end(), before);
+    }
     for (int64_t k = 0; k < n_used_; ++k) {
-      int32_t best = -1;
-      for (int32_t e = 0; e < n_experts_; ++e) {
-        const auto begin = chosen_.begin() + r * n_used_;
-        if (std::find(begin, begin + k, e) != begin + k) continue;
-        if (best < 0 || logits[e] > logits[best]) best = e;  // NaN never wins
-      }
+      const int32_t best = order_[k];
       chosen_[r * n_used_ + k] = best;
       chosen_gate_[r * n_used_ + k] = 1.0f / (1.0f + std::exp(-logits[best]));
       ++offsets_[best + 1];

@@ -34,6 +34,7 @@ class MoePlan {
   int64_t n_experts_, n_used_;
   std::vector<int64_t> offsets_;    // (n_experts + 1)
   std::vector<int64_t> fill_;       // (n_experts)
+  std::vector<int32_t> order_;      // (n_experts), of one row
   std::vector<int32_t> chosen_;     // (n_rows, n_used)
   std::vector<float> chosen_gate_;  // (n_rows, n_used)
   std::vector<int32_t> rows_;       // (plan rows)

@@ -21,6 +21,7 @@ struct StepSpan {
   SequenceKv* kv = nullptr;
   int64_t position = 0;           // of its first row
   int64_t n_rows = 0;
+  bool stored = false;            // K and V of its rows are in the pages: they are read, not written
   std::vector<WantedRow> wanted;  // ascending
 };
 

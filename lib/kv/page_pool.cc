@@ -11,7 +11,7 @@ constexpr int64_t kSlabBytes = int64_t{16} << 20;  // one allocation holds about
 
 struct PagePool::Slab {
   Slab(int64_t n, int64_t page_bytes)
-      : pages(std::make_unique<KvPage[]>(static_cast<size_t>(n))),
+      : count(n), pages(std::make_unique<KvPage[]>(static_cast<size_t>(n))),
         memory(static_cast<uint8_t*>(
             ::operator new(static_cast<size_t>(n * page_bytes), kAlign))) {
     for (int64_t i = 0; i < n; ++i) pages[i].data = memory + i * page_bytes;
@@ -20,6 +20,7 @@ struct PagePool::Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
+  int64_t count;
   std::unique_ptr<KvPage[]> pages;
   uint8_t* memory;
 };
@@ -35,15 +36,25 @@ absl::Status PagePool::Commit(int64_t n) {
                                       capacity_, " pages left, ", n, " are needed (",
                                       page_bytes_, " bytes each)"));
   }
-  while (n_pages_ < committed_ + n) {
-    const int64_t missing = committed_ + n - n_pages_;
+  // New slabs join the pool together: where the system refuses one, none is kept.
+  std::vector<std::unique_ptr<Slab>> slabs;
+  int64_t n_pages = n_pages_;
+  while (n_pages < committed_ + n) {
+    const int64_t missing = committed_ + n - n_pages;
     const int64_t count = std::min(missing, std::max<int64_t>(1, kSlabBytes / page_bytes_));
-    free_.reserve(static_cast<size_t>(n_pages_ + count));
-    slabs_.reserve(slabs_.size() + 1);
-    auto slab = std::make_unique<Slab>(count, page_bytes_);
-    for (int64_t i = count; i-- > 0;) free_.push_back(&slab->pages[i]);
-    slabs_.push_back(std::move(slab));
-    n_pages_ += count;
+    slabs.push_back(std::make_unique<Slab>(count, page_bytes_));
+    n_pages += count;
+  }
+  if (!slabs.empty()) {
+    if (free_.capacity() < static_cast<size_t>(n_pages)) {
+      free_.reserve(std::max(static_cast<size_t>(n_pages), 2 * free_.capacity()));
+    }
+    slabs_.reserve(slabs_.size() + slabs.size());
+    for (std::unique_ptr<Slab>& slab : slabs) {
+      for (int64_t i = slab->count; i-- > 0;) free_.push_back(&slab->pages[i]);
+      slabs_.push_back(std::move(slab));
+    }
+    n_pages_ = n_pages;
   }
   committed_ += n;
   return absl::OkStatus();
@@ -56,6 +67,7 @@ void PagePool::Uncommit(int64_t n) {
 
 KvPage* PagePool::Take() {
   std::lock_guard<std::mutex> lock(mutex_);
+  if (free_.empty()) return nullptr;
   KvPage* page = free_.back();
   free_.pop_back();
   page->refs.store(1, std::memory_order_relaxed);

@@ -33,7 +33,8 @@ class PagePool {
   absl::Status Commit(int64_t n);
   // Gives a promise back.
   void Uncommit(int64_t n);
-  // A page with one reference. The caller has committed it.
+  // A page with one reference, or null where none is free, which cannot be for a caller that has
+  // committed it.
   KvPage* Take();
   // Drops one reference; true where it was the last and the page is free again. The promise stays
   // with the caller.

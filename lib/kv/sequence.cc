@@ -9,57 +9,64 @@ int64_t KvLayout::n_global() const {
   return std::count(global.begin(), global.end(), true);
 }
 
-int64_t KvLayout::PagesPerSequence(int64_t max_tokens) const {
-  return n_global() * PagesFor(max_tokens) + n_chunked() * PagesFor(std::min(chunk, max_tokens));
-}
-
-SequenceKv::SequenceKv(std::shared_ptr<PagePool> pool, std::shared_ptr<const KvLayout> layout,
+SequenceKv::SequenceKv(std::shared_ptr<KvPools> pools, std::shared_ptr<const KvLayout> layout,
                        int64_t max_tokens)
-    : pool_(std::move(pool)), layout_(std::move(layout)), tables_(layout_->global.size()),
-      max_tokens_(max_tokens) {
+    : pools_(std::move(pools)), layout_(std::move(layout)), tables_(layout_->global.size()),
+      max_tokens_(max_tokens) {}
+
+absl::Status SequenceKv::Commit(int64_t global_pages) {
+  const int64_t chunked_pages = layout_->ChunkedPages(max_tokens_);
+  if (absl::Status s = pools_->global.Commit(global_pages); !s.ok()) {
+    return CapacityError(absl::StrCat("a session of ", max_tokens_,
+                                      " tokens does not fit in the global layers' pages: ", s.message()));
+  }
+  global_reserve_ = global_pages;  // given back by the destructor from here on
+  if (absl::Status s = pools_->chunked.Commit(chunked_pages); !s.ok()) {
+    return CapacityError(absl::StrCat("a session of ", max_tokens_,
+                                      " tokens does not fit in the chunked layers' pages "
+                                      "(max_sessions of the engine): ", s.message()));
+  }
+  chunk_quota_ = chunked_pages;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
     const int64_t most = layout_->PagesFor(
-        layout_->global[layer] ? max_tokens : std::min(layout_->chunk, max_tokens));
+        layout_->global[layer] ? max_tokens_ : std::min(layout_->chunk, max_tokens_));
     tables_[layer].pages.reserve(static_cast<size_t>(most));  // Push never allocates
     tables_[layer].data.reserve(static_cast<size_t>(most));
   }
-}
-
-int64_t SequenceKv::ChunkQuota() const {
-  return layout_->n_chunked() * layout_->PagesFor(std::min(layout_->chunk, max_tokens_));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<SequenceKv>> SequenceKv::Create(
-    std::shared_ptr<PagePool> pool, std::shared_ptr<const KvLayout> layout, int64_t max_tokens) {
-  std::unique_ptr<SequenceKv> kv(new SequenceKv(std::move(pool), std::move(layout), max_tokens));
-  const int64_t global = kv->layout_->n_global() * kv->layout_->PagesFor(max_tokens);
-  if (absl::Status s = kv->pool_->Commit(global + kv->ChunkQuota()); !s.ok()) {
-    kv->max_tokens_ = 0;  // nothing was committed: the destructor gives nothing back
-    return CapacityError(absl::StrCat("a session of ", max_tokens, " tokens does not fit: ",
-                                      s.message()));
-  }
-  kv->global_reserve_ = global;
+    std::shared_ptr<KvPools> pools, std::shared_ptr<const KvLayout> layout, int64_t max_tokens) {
+  std::unique_ptr<SequenceKv> kv(new SequenceKv(std::move(pools), std::move(layout), max_tokens));
+  SCOUT_RETURN_IF_ERROR(kv->Commit(kv->layout_->GlobalPages(max_tokens)));
   return kv;
 }
 
 SequenceKv::~SequenceKv() {
-  int64_t give_back = global_reserve_ + (max_tokens_ > 0 ? ChunkQuota() : 0);
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
     for (KvPage* page : tables_[layer].pages) {
-      if (pool_->Drop(page) && layout_->global[layer]) ++give_back;
+      if (PoolOf(layer).Drop(page) && layout_->global[layer]) ++global_reserve_;
     }
   }
-  pool_->Uncommit(give_back);
+  pools_->global.Uncommit(global_reserve_);
+  pools_->chunked.Uncommit(chunk_quota_);
 }
 
 // Replaces a shared page by a private copy. For a global layer the caller's reserve pays for it.
-void SequenceKv::CopyOnWrite(Table* table, int64_t index) {
-  KvPage* old = table->pages[index];
-  KvPage* copy = pool_->Take();
+void SequenceKv::CopyOnWrite(size_t layer, int64_t index) {
+  Table& table = tables_[layer];
+  KvPage* old = table.pages[index];
+  KvPage* copy = PoolOf(layer).Take();
+  // A pool can be out of pages here only where the other holder has let go since we looked, and with
+  // it went the quota that held the copy: the page is ours alone then.
+  if (copy == nullptr) return;
   std::memcpy(copy->data, old->data, static_cast<size_t>(layout_->page_bytes()));
-  table->pages[index] = copy;
-  table->data[index] = copy->data;
-  pool_->Drop(old);
+  table.pages[index] = copy;
+  table.data[index] = copy->data;
+  const bool freed = PoolOf(layer).Drop(old);
+  // The copy takes a commitment of ours; a page that nobody else holds any more brings its own.
+  if (layout_->global[layer] && !freed) --global_reserve_;
 }
 
 void SequenceKv::PrepareAppend(int64_t n) {
@@ -71,7 +78,7 @@ void SequenceKv::PrepareAppend(int64_t n) {
     const bool global = layout_->global[layer];
     if (!global && new_chunk) {
       while (!table.pages.empty()) {
-        pool_->Drop(table.pages.back());
+        PoolOf(layer).Drop(table.pages.back());
         table.Pop();
       }
     }
@@ -79,12 +86,11 @@ void SequenceKv::PrepareAppend(int64_t n) {
     // Shared pages from the first slot on are replaced; the committed reserve holds their copies.
     for (int64_t i = first / layout_->page_tokens; i < static_cast<int64_t>(table.pages.size()); ++i) {
       if (table.pages[i]->refs.load(std::memory_order_acquire) == 1) continue;
-      CopyOnWrite(&table, i);
-      if (global) --global_reserve_;
+      CopyOnWrite(layer, i);
     }
     const int64_t want = layout_->PagesFor(first + n);
     while (static_cast<int64_t>(table.pages.size()) < want) {
-      table.Push(pool_->Take());
+      table.Push(PoolOf(layer).Take());
       if (global) --global_reserve_;
     }
   }
@@ -95,7 +101,7 @@ void SequenceKv::PrepareAppend(int64_t n) {
     still_needed += layout_->PagesFor(max_tokens_) - static_cast<int64_t>(tables_[layer].pages.size());
   }
   if (global_reserve_ > still_needed) {
-    pool_->Uncommit(global_reserve_ - still_needed);
+    pools_->global.Uncommit(global_reserve_ - still_needed);
     global_reserve_ = still_needed;
   }
 }
@@ -124,7 +130,7 @@ absl::Status SequenceKv::Truncate(int64_t position) {
     if (partial && pages[keep - 1]->refs.load(std::memory_order_acquire) > 1) ++need;
   }
   if (need > 0) {
-    if (absl::Status s = pool_->Commit(need); !s.ok()) {
+    if (absl::Status s = pools_->global.Commit(need); !s.ok()) {
       return CapacityError(absl::StrCat("cutting at position ", position,
                                         " drops pages that a fork shares: ", s.message()));
     }
@@ -137,7 +143,7 @@ absl::Status SequenceKv::Truncate(int64_t position) {
     const int64_t chunk_length = length >= chunk_base_ ? length - chunk_base_ : 0;
     const int64_t layer_keep = global ? keep : layout_->PagesFor(chunk_length);
     while (static_cast<int64_t>(table.pages.size()) > layer_keep) {
-      const bool freed = pool_->Drop(table.pages.back());
+      const bool freed = PoolOf(layer).Drop(table.pages.back());
       if (global && freed) ++global_reserve_;  // its commitment is ours again
       table.Pop();
     }
@@ -148,16 +154,10 @@ absl::Status SequenceKv::Truncate(int64_t position) {
 }
 
 absl::StatusOr<std::unique_ptr<SequenceKv>> SequenceKv::Fork(int64_t max_tokens) const {
-  std::unique_ptr<SequenceKv> kv(new SequenceKv(pool_, layout_, max_tokens));
+  std::unique_ptr<SequenceKv> kv(new SequenceKv(pools_, layout_, max_tokens));
   const int64_t whole = length_ / layout_->page_tokens;
   const bool partial = length_ % layout_->page_tokens != 0;
-  const int64_t global = layout_->n_global() * (layout_->PagesFor(max_tokens) - whole);
-  if (absl::Status s = pool_->Commit(global + kv->ChunkQuota()); !s.ok()) {
-    kv->max_tokens_ = 0;
-    return CapacityError(absl::StrCat("a fork for ", max_tokens, " tokens does not fit: ",
-                                      s.message()));
-  }
-  kv->global_reserve_ = global;
+  SCOUT_RETURN_IF_ERROR(kv->Commit(layout_->GlobalPages(max_tokens) - layout_->n_global() * whole));
   kv->length_ = length_;
   kv->chunk_base_ = chunk_base_;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
@@ -171,7 +171,7 @@ absl::StatusOr<std::unique_ptr<SequenceKv>> SequenceKv::Fork(int64_t max_tokens)
     // The open page of a global layer is copied now, so that whole pages alone are ever shared there
     // and neither side needs a page more when it appends.
     if (layout_->global[layer] && partial) {
-      KvPage* copy = pool_->Take();
+      KvPage* copy = PoolOf(layer).Take();
       --kv->global_reserve_;
       std::memcpy(copy->data, from.pages[whole]->data, static_cast<size_t>(layout_->page_bytes()));
       to.Push(copy);

@@ -28,16 +28,27 @@ struct KvLayout {
   int64_t n_global() const;
   int64_t n_chunked() const { return static_cast<int64_t>(global.size()) - n_global(); }
   int64_t PagesFor(int64_t tokens) const { return (tokens + page_tokens - 1) / page_tokens; }
-  // Pages a sequence of max_tokens can need, over all layers.
-  int64_t PagesPerSequence(int64_t max_tokens) const;
+  // Pages a sequence of max_tokens can need in its global layers, and in its chunked ones.
+  int64_t GlobalPages(int64_t max_tokens) const { return n_global() * PagesFor(max_tokens); }
+  int64_t ChunkedPages(int64_t max_tokens) const {
+    return n_chunked() * PagesFor(chunk < max_tokens ? chunk : max_tokens);
+  }
   int64_t ChunkStart(int64_t position) const { return position / chunk * chunk; }
+};
+
+// The pages of an engine, in two budgets: what global layers may hold over all sequences, and one
+// attention chunk of the chunked layers for each sequence. Neither can eat the other's.
+struct KvPools {
+  KvPools(int64_t page_bytes, int64_t global_pages, int64_t chunked_pages)
+      : global(page_bytes, global_pages), chunked(page_bytes, chunked_pages) {}
+  PagePool global, chunked;
 };
 
 // Not thread-safe: belongs to one session. Everything that can fail does so before it changes state.
 class SequenceKv {
  public:
   // Commits pages for max_tokens. CapacityError with the numbers.
-  static absl::StatusOr<std::unique_ptr<SequenceKv>> Create(std::shared_ptr<PagePool> pool,
+  static absl::StatusOr<std::unique_ptr<SequenceKv>> Create(std::shared_ptr<KvPools> pools,
                                                             std::shared_ptr<const KvLayout> layout,
                                                             int64_t max_tokens);
   ~SequenceKv();
@@ -54,6 +65,11 @@ class SequenceKv {
   void PrepareAppend(int64_t n);
   // Declares the prepared positions stored.
   void FinishAppend(int64_t n) { length_ += n; }
+
+  // Whether every layer holds what a query at `position` sees.
+  bool Holds(int64_t position) const {
+    return position < length_ && (position >= chunk_base_ || layout_->n_chunked() == 0);
+  }
 
   // Where Truncate(position) would leave length().
   int64_t LengthAfterTruncate(int64_t position) const;
@@ -84,12 +100,16 @@ class SequenceKv {
     }
   };
 
-  SequenceKv(std::shared_ptr<PagePool> pool, std::shared_ptr<const KvLayout> layout,
+  SequenceKv(std::shared_ptr<KvPools> pools, std::shared_ptr<const KvLayout> layout,
              int64_t max_tokens);
-  int64_t ChunkQuota() const;
-  void CopyOnWrite(Table* table, int64_t index);
+  PagePool& PoolOf(size_t layer) const {
+    return layout_->global[layer] ? pools_->global : pools_->chunked;
+  }
+  // Commits both budgets or neither.
+  absl::Status Commit(int64_t global_pages);
+  void CopyOnWrite(size_t layer, int64_t index);
 
-  std::shared_ptr<PagePool> pool_;
+  std::shared_ptr<KvPools> pools_;
   std::shared_ptr<const KvLayout> layout_;
   std::vector<Table> tables_;  // per layer
   int64_t max_tokens_ = 0;
@@ -99,6 +119,7 @@ class SequenceKv {
   // many sequences share it. Each sequence commits a whole chunk for its chunked layers, shared or
   // not, because all sharers may move on to a chunk of their own.
   int64_t global_reserve_ = 0;
+  int64_t chunk_quota_ = 0;    // committed in the chunked budget for the sequence's whole life
 };
 
 }  // namespace scout

@@ -135,7 +135,14 @@ absl::Status CheckConfig(const ModelConfig& config) {
   if (!std::isfinite(config.temperature_scale)) {
     return CorruptError("the attention temperature scale is not a finite number");
   }
-  return InRange("the attention temperature floor", config.temperature_floor, 1, kMaxPositions);
+  SCOUT_RETURN_IF_ERROR(
+      InRange("the attention temperature floor", config.temperature_floor, 1, kMaxPositions));
+  for (double frequency : config.InvFreq()) {
+    if (!std::isfinite(frequency)) {
+      return CorruptError("the rope settings give a frequency that is not a finite number");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* config) {
@@ -169,7 +176,14 @@ absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* confi
   if (overrides.temperature_scale >= 0) out.temperature_scale = overrides.temperature_scale;
 
   if (bad_number(overrides.rope_theta)) return invalid("rope_theta", overrides.rope_theta);
-  if (overrides.rope_theta > 0) out.rope.theta = overrides.rope_theta;
+  if (overrides.rope_theta > 0) {
+    if (!out.rope.divisors.empty() && overrides.rope_scaling < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("override rope_theta needs rope_scaling beside it: rope_freqs.weight of this "
+                       "file was made for theta ", out.rope.theta));
+    }
+    out.rope.theta = overrides.rope_theta;
+  }
   if (overrides.rope_scaling < -1 || overrides.rope_scaling > 1) {
     return invalid("rope_scaling", overrides.rope_scaling);
   }

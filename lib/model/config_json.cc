@@ -135,7 +135,7 @@ absl::Status ReadGlobalLayers(Reader& text, ModelConfig* config) {
     text.Fail("no_rope_layers",
               absl::StrCat("has ", flags->size(), " entries for ", config->n_layers, " layers"));
   }
-  if (!by_flags && interval < 1) text.Fail("no_rope_layer_interval", "is below 1");
+  if (interval < 1) text.Fail("no_rope_layer_interval", "is below 1");
   if (types != nullptr && static_cast<int64_t>(types->size()) < config->n_layers) {
     text.Fail("layer_types",
               absl::StrCat("has ", types->size(), " entries for ", config->n_layers, " layers"));

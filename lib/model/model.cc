@@ -34,7 +34,7 @@ absl::StatusOr<ModelConfig> ReadConfigFile(const std::string& folder) {
   }
   const auto read = [&]() -> absl::StatusOr<ModelConfig> {
     SCOUT_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kMaxConfigBytes));
-    SCOUT_ASSIGN_OR_RETURN(const Json json, ParseJson(text));
+    SCOUT_ASSIGN_OR_RETURN(const Json json, ParseJson(text, {.max_values = 200'000}));
     return ConfigFromJson(json);
   };
   absl::StatusOr<ModelConfig> config = read();

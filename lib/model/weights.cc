@@ -2,6 +2,7 @@
 #include "lib/model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -187,6 +188,11 @@ class WeightPlan::Reader {
     std::vector<uint8_t> bytes(entry.nbytes);  // of a float type, at most the hidden size
     SCOUT_RETURN_IF_ERROR(ReadAt(entry, 0, bytes.data(), entry.nbytes));
     kernels::quant_traits(entry.type).decode(bytes.data(), dst, entry.n_elements());
+    for (int64_t i = 0; i < entry.n_elements(); ++i) {
+      if (std::isfinite(dst[i])) continue;
+      return AtPlace(CorruptError(absl::StrCat("element ", i, " is not a finite number")),
+                     {table_.files[entry.file]->path(), entry.name, entry.offset});
+    }
     return Report(entry.nbytes);
   }
 

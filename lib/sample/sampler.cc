@@ -60,7 +60,8 @@ absl::StatusOr<int32_t> Sample(const float* logits, int64_t n, const SamplingOpt
   SCOUT_RETURN_IF_ERROR(CheckSampling(options));
   const int32_t best = ArgMax(logits, n);
   if (!(logits[best] > -INFINITY)) {
-    return absl::InternalError(absl::StrCat("no token has a finite logit at position ", position));
+    return CorruptError(absl::StrCat("no token has a finite logit at position ", position,
+                                     ": the weights give NaN or infinity"));
   }
   if (options.temperature == 0) return best;
 

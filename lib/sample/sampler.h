@@ -22,7 +22,8 @@ absl::Status CheckSampling(const SamplingOptions& options);
 // The most probable id, the lowest of equals; NaN never wins. n >= 1.
 int32_t ArgMax(const float* logits, int64_t n);
 
-// temperature, top_k, top_p, min_p, draw, in this order. Internal where every logit is NaN or -inf.
+// temperature, top_k, top_p, min_p, draw, in this order. DataLoss where every logit is NaN or
+// -inf: the weights are at fault.
 absl::StatusOr<int32_t> Sample(const float* logits, int64_t n, const SamplingOptions& options,
                                int64_t position);
 

@@ -18,19 +18,27 @@ absl::StatusOr<Json> ReadJson(const std::string& path) {
   return json;
 }
 
+// By name, or by the first bytes of the file.
+bool IsGguf(const std::string& path) {
+  if (absl::EndsWith(path, ".gguf")) return true;
+  auto file = File::Open(path);
+  char magic[4] = {};
+  return file.ok() && (*file)->size() >= 4 && (*file)->ReadAt(0, magic, 4).ok() &&
+         std::string_view(magic, 4) == "GGUF";
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::Load(const std::string& path) {
-  if (absl::EndsWith(path, ".gguf")) {
+  std::error_code ignored;  // what cannot be looked at is opened as a file: that names the error
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  if (!folder && IsGguf(path)) {
     SCOUT_ASSIGN_OR_RETURN(const Gguf gguf, ReadGguf(path));
     auto tokenizer = FromGguf(gguf);
     if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = path});
     return tokenizer;
   }
-  std::error_code ignored;  // what cannot be looked at is opened as a file: that names the error
-  std::string json_path = path;
-  if (std::filesystem::is_directory(path, ignored))
-    json_path = absl::StrCat(path, "/tokenizer.json");
+  const std::string json_path = folder ? absl::StrCat(path, "/tokenizer.json") : path;
   SCOUT_ASSIGN_OR_RETURN(const Json json, ReadJson(json_path));
 
   const size_t slash = json_path.rfind('/');

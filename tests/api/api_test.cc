@@ -230,6 +230,58 @@ TEST(Options, ResultStructsOfAnySizeAreFilledNoFurther) {
   Close(h);
 }
 
+TEST(Options, ANewerHeadersResultTailBecomesZero) {
+  const Handles h = Open();
+  struct {
+    scout_engine_stats known;
+    uint64_t later[2];
+  } stats;
+  std::memset(&stats, 0xAA, sizeof stats);
+  stats.known.struct_size = sizeof stats;
+  ASSERT_EQ(scout_engine_get_stats(h.engine, &stats.known, nullptr), SCOUT_OK);
+  EXPECT_EQ(stats.later[0] | stats.later[1], 0u);
+  EXPECT_EQ(stats.known.n_threads, 2);
+  Close(h);
+}
+
+TEST(Options, ReservedFieldsMustBeZero) {
+  const Handles h = Open();
+  const auto tokens = Tokens(4);
+  scout_session_options so;
+  scout_session_options_init(&so);
+  so.reserved = 1;
+  scout_session* session = nullptr;
+  EXPECT_EQ(scout_session_create(h.engine, &so, &session, nullptr), SCOUT_INVALID_ARGUMENT);
+  scout_prefill_options po;
+  scout_prefill_options_init(&po);
+  po.reserved = 1;
+  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 4, &po, nullptr, nullptr), SCOUT_INVALID_ARGUMENT);
+  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr), SCOUT_OK);
+  scout_sampling_options sampling;
+  scout_sampling_options_init(&sampling);
+  sampling.reserved = 1;
+  int32_t token = 0;
+  EXPECT_EQ(scout_session_decode(h.session, &sampling, &token, nullptr), SCOUT_INVALID_ARGUMENT);
+  scout_model_options mo;
+  scout_model_options_init(&mo);
+  mo.reserved = 1;
+  scout_model* model = nullptr;
+  EXPECT_EQ(scout_model_load(kModel, &mo, &model, nullptr), SCOUT_INVALID_ARGUMENT);
+  Close(h);
+}
+
+TEST(Results, AFailedPrefillLeavesThemUnwritten) {
+  const Handles h = Open(8);
+  const auto tokens = Tokens(40);
+  scout_sync_result result;
+  std::memset(&result, 0x55, sizeof result);
+  result.struct_size = sizeof result;
+  const scout_sync_result before = result;
+  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, &result, nullptr), SCOUT_CAPACITY);
+  EXPECT_EQ(std::memcmp(&result, &before, sizeof result), 0);
+  Close(h);
+}
+
 TEST(Options, EnumsOutOfRangeAreNamed) {
   const Handles h = Open();
   for (auto field : {&scout_engine_options::mode, &scout_engine_options::backend,

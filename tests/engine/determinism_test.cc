@@ -169,7 +169,8 @@ TEST_P(Determinism, ForksAreIndependent) {
     ASSERT_TRUE(session->Sync(tokens_.data(), kTokens, {}, &result).ok());
     EXPECT_TRUE(IsBaselineAfter(*session, kTokens));
   }
-  EXPECT_EQ(engine_->pool()->committed(), engine_->layout()->PagesPerSequence(700));
+  EXPECT_EQ(engine_->pools()->global.committed(), engine_->layout()->GlobalPages(700));
+  EXPECT_EQ(engine_->pools()->chunked.committed(), engine_->layout()->ChunkedPages(700));
 }
 
 TEST_P(Determinism, DecodeGivesThePrefillsLogits) {

@@ -28,7 +28,8 @@ struct Golden {
   std::vector<int32_t> input, greedy;
   Rows logits;         // the last rows of the sequence
   int64_t n_rows = 0;
-  double peer_kl = -1;
+  double peer_kl = -1;  // -1: no peer
+  int64_t peer_flips = 0;
 };
 
 std::vector<int32_t> Ids(const Json* json) {
@@ -49,9 +50,11 @@ Golden ReadGolden(const Case& c, int64_t vocab) {
   if (!json.ok()) return g;
   g.input = Ids(json->find("input_ids"));
   g.greedy = Ids(json->find("greedy_ids"));
+  double equal_share = 1;
   if (const Json* peer = json->find("peer")) {
     if (const Json* standard = peer->find("default")) {
       if (const Json* kl = standard->find("mean_kl")) g.peer_kl = kl->as_double();
+      if (const Json* equal = standard->find("top1_equal")) equal_share = equal->as_double();
     }
   }
   TensorTable table;
@@ -61,6 +64,7 @@ Golden ReadGolden(const Case& c, int64_t vocab) {
   EXPECT_NE(logits, nullptr);
   if (logits == nullptr) return g;
   g.n_rows = logits->n_elements() / vocab;
+  g.peer_flips = std::llround((1 - equal_share) * static_cast<double>(g.n_rows));
   g.logits.resize(static_cast<size_t>(g.n_rows * vocab));
   EXPECT_TRUE(table.files[logits->file]->ReadAt(logits->offset, g.logits.data(), logits->nbytes).ok());
   return g;
@@ -142,7 +146,8 @@ double MaxDifference(const Rows& a, const Rows& b) {
   double worst = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double d = std::fabs(static_cast<double>(a[i]) - b[i]);
-    if (!(d <= worst)) worst = d;  // NaN is kept
+    if (!std::isfinite(d)) return INFINITY;
+    worst = std::max(worst, d);
   }
   return worst;
 }
@@ -183,17 +188,43 @@ void CheckEveryExact(const Case& c) {
   }
 }
 
-void CheckFast(const Case& c) {
-  for (kernels::Isa isa : {kernels::Isa::kPortable, kernels::Isa::kAvx2, kernels::Isa::kAvx512}) {
-    if (kernels::cpu_backend(isa) == nullptr) continue;
-    SCOPED_TRACE(kernels::cpu_backend(isa)->isa);
-    auto engine = EngineFor(c, false, false, isa);
+int64_t ArgMaxFlips(const Rows& a, const Rows& b, int64_t vocab) {
+  int64_t flips = 0;
+  for (size_t at = 0; at < a.size(); at += static_cast<size_t>(vocab)) {
+    flips += ArgMax(a.data() + at, vocab) != ArgMax(b.data() + at, vocab);
+  }
+  return flips;
+}
+
+// Mean KL of every case against its bound, and the flips of all of them against the peer's.
+void CheckFast(const std::vector<Case>& cases, bool reference, kernels::Isa isa) {
+  int64_t flips = 0, peer_flips = 0;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.golden);
+    auto engine = EngineFor(c, false, reference, isa);
     ASSERT_NE(engine, nullptr);
     const int64_t vocab = engine->model().config().vocab;
     const Golden g = ReadGolden(c, vocab);
     ASSERT_GT(g.n_rows, 0);
+    const Rows logits = LogitsOf(engine, g);
     const double bound = g.peer_kl >= 0 ? std::max(1.02 * g.peer_kl, 1e-4) : 2.5e-3;
-    EXPECT_LE(MeanKl(g.logits, LogitsOf(engine, g), vocab), bound);
+    EXPECT_LE(MeanKl(g.logits, logits, vocab), bound);
+    if (g.peer_kl < 0) continue;
+    flips += ArgMaxFlips(g.logits, logits, vocab);
+    peer_flips += g.peer_flips;
+  }
+  EXPECT_LE(flips, peer_flips + 2) << "top-1 flips over all files with a peer";
+}
+
+void CheckFastEverywhere(const std::vector<Case>& cases) {
+  {
+    SCOPED_TRACE("reference");
+    CheckFast(cases, true, kernels::Isa::kAuto);
+  }
+  for (kernels::Isa isa : {kernels::Isa::kPortable, kernels::Isa::kAvx2, kernels::Isa::kAvx512}) {
+    if (kernels::cpu_backend(isa) == nullptr) continue;
+    SCOPED_TRACE(kernels::cpu_backend(isa)->isa);
+    CheckFast(cases, false, isa);
   }
 }
 
@@ -207,8 +238,15 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
 
 class GoldenModels : public testing::TestWithParam<Case> {};
 TEST_P(GoldenModels, ExactOnEveryBackend) { CheckEveryExact(GetParam()); }
-TEST_P(GoldenModels, FastOnEveryIsa) { CheckFast(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Own, GoldenModels, testing::ValuesIn(OwnCases()), CaseName);
+
+TEST(GoldenFast, OnEveryBackend) { CheckFastEverywhere(OwnCases()); }
+
+TEST(GoldenCompare, NotANumberIsNoAgreement) {
+  const Rows golden = {0, 0, 0, 0}, bad = {0, NAN, NAN, 0};
+  EXPECT_EQ(MaxDifference(bad, golden), INFINITY);
+  EXPECT_FALSE(MeanKl(golden, bad, 2) <= 1.0);
+}
 
 TEST(GoldenData, IsAllThere) {
   EXPECT_GE(OwnCases().size(), 10u);
@@ -217,11 +255,12 @@ TEST(GoldenData, IsAllThere) {
 
 // Sequences of 8,256 tokens that cross a chunk border and a temperature step.
 class LongGoldens : public testing::TestWithParam<Case> {};
-TEST_P(LongGoldens, Exact) {
+TEST_P(LongGoldens, ExactAndFast) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "8,256 tokens under a sanitizer run in ./check --full";
 #endif
   CheckExact(GetParam(), false, kernels::Isa::kAuto);
+  CheckFast({GetParam()}, false, kernels::Isa::kAuto);
 }
 INSTANTIATE_TEST_SUITE_P(Own, LongGoldens, testing::ValuesIn(OwnLongCases()), CaseName);
 
@@ -237,8 +276,20 @@ TEST(SharedFixtures, ExactAndFast) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.model);
     CheckEveryExact(c);
-    CheckFast(c);
   }
+  CheckFastEverywhere(cases);
+}
+
+TEST(FullSharedFixtures, LongExactAndFast) {
+  const std::string root = SCOUT_SOURCE_DIR "/../shared/fixtures";
+  if (!fs::exists(root)) GTEST_SKIP() << "../shared/fixtures is not at hand";
+  const auto cases = Cases(root, true);
+  ASSERT_FALSE(cases.empty());
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.model);
+    CheckEveryExact(c);
+  }
+  CheckFast(cases, false, kernels::Isa::kAuto);
 }
 
 }  // namespace

@@ -52,7 +52,33 @@ TEST_F(SessionTest, BudgetIsSharedAndGivenBack) {
   sessions.pop_back();
   EXPECT_TRUE(Session::Create(engine_, 2000).ok());
   sessions.clear();
-  EXPECT_EQ(engine_->pool()->committed(), 0);
+  EXPECT_EQ(engine_->pools()->global.committed(), 0);
+  EXPECT_EQ(engine_->pools()->chunked.committed(), 0);
+}
+
+TEST_F(SessionTest, TheBudgetIsKeptForTokensAndForSessions) {
+  EXPECT_EQ(Session::Create(engine_, 9000).status().code(), absl::StatusCode::kResourceExhausted);
+  std::vector<std::unique_ptr<Session>> sessions;
+  sessions.push_back(New(8192 - 7 * 200));  // of 8192 tokens of budget
+  for (int i = 1; i < 8; ++i) {             // and of 8 sessions
+    auto s = Session::Create(engine_, 200);
+    ASSERT_TRUE(s.ok()) << i << ": " << s.status();
+    sessions.push_back(*std::move(s));
+  }
+  const absl::Status more = Session::Create(engine_, 200).status();
+  EXPECT_EQ(more.code(), absl::StatusCode::kResourceExhausted) << more;
+}
+
+TEST_F(SessionTest, DefaultSessionsLeaveRoomForAForkAndForOthers) {
+  auto first = New(0);
+  EXPECT_GE(first->max_tokens(), 4096);
+  ASSERT_TRUE(first->Prefill(tokens_.data(), 100, {}, &result_).ok());
+  auto fork = first->Fork(0);
+  EXPECT_TRUE(fork.ok()) << fork.status();
+  fork = absl::UnknownError("freed");
+  auto second = Session::Create(engine_, 0);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_GE((*second)->max_tokens(), 2048);
 }
 
 TEST_F(SessionTest, AnOpenedSessionNeverRunsOut) {
@@ -61,8 +87,9 @@ TEST_F(SessionTest, AnOpenedSessionNeverRunsOut) {
   for (int i = 0; i < 3; ++i) all.push_back(New(200));
   ASSERT_TRUE(all[0]->Prefill(tokens_.data(), 77, {}, &result_).ok());
   all.push_back(*all[0]->Fork(200));
-  const int64_t rest = engine_->LargestSession();
-  if (rest > 0) all.push_back(New(rest));
+  const int64_t rest = engine_->DefaultSessionTokens();
+  ASSERT_GT(rest, 0);
+  all.push_back(New(rest));
   for (auto& s : all) {
     while (s->position() < std::min<int64_t>(s->max_tokens(), 200)) {
       const int64_t n = std::min<int64_t>(50, std::min<int64_t>(s->max_tokens(), 200) - s->position());
@@ -122,6 +149,23 @@ TEST_F(SessionTest, RowsNotComputedByTheCallAreRefusedWithTheReason) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_EQ(s->position(), 64);
   }
+}
+
+TEST_F(SessionTest, AForkRewoundIntoSharedPagesDecodesWithoutAPageToSpare) {
+  auto s = New(64);
+  ASSERT_TRUE(s->Prefill(tokens_.data(), 64, {}, &result_).ok());
+  auto fork = s->Fork(64);
+  ASSERT_TRUE(fork.ok());
+  ASSERT_TRUE((*fork)->Rewind(48).ok());
+  // The rest of the global pages goes to others.
+  PagePool& pool = engine_->pools()->global;
+  const int64_t rest = pool.capacity() - pool.committed();
+  ASSERT_TRUE(pool.Commit(rest).ok());
+  for (int i = 0; i < 16; ++i) {
+    const auto token = (*fork)->Decode({});
+    EXPECT_TRUE(token.ok()) << token.status();
+  }
+  pool.Uncommit(rest);
 }
 
 TEST_F(SessionTest, BadTokensAndEmptySessions) {

@@ -163,6 +163,7 @@ void RunSweep(const Sweep& sweep, int64_t stride) {
               static_cast<long long>(clean), static_cast<long long>(not_needed));
   EXPECT_TRUE(bad.empty()) << bad.size() << " bad, the first: " << bad[0];
   EXPECT_GT(clean, 0);
+  EXPECT_GE((clean + not_needed) * stride + stride, total) << "the sweep ended early";
 }
 
 const Sweep kSweeps[] = {

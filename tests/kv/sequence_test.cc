@@ -21,6 +21,9 @@ std::shared_ptr<KvLayout> Layout(std::vector<bool> global, int64_t chunk, int64_
   return layout;
 }
 
+int64_t Committed(const KvPools& pools) { return pools.global.committed() + pools.chunked.committed(); }
+int64_t InUse(const KvPools& pools) { return pools.global.in_use() + pools.chunked.in_use(); }
+
 // Writes a stamp for each appended position through the page table, as kv_store would (V part).
 float* Slot(SequenceKv& kv, int64_t layer, int64_t position) {
   const KvLayout& l = kv.layout();
@@ -64,21 +67,21 @@ TEST(PagePool, CommitsWithinTheBudgetAndSaysTheNumbers) {
 
 TEST(SequenceKv, KeepsGlobalLayersAndOneChunkOfTheOthers) {
   auto layout = Layout({false, true}, 32);
-  auto pool = std::make_shared<PagePool>(layout->page_bytes(), 100);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 100, 100);
   auto kv = *SequenceKv::Create(pool, layout, 100);
-  EXPECT_EQ(pool->committed(), 7 + 2);  // 100 tokens of 16 a page; a chunk of 32
+  EXPECT_EQ(Committed(*pool), 7 + 2);  // 100 tokens of 16 a page; a chunk of 32
   Append(*kv, 70, 1);
-  EXPECT_EQ(pool->in_use(), 5 + 1);     // positions 64..69 alone in the chunked layer
+  EXPECT_EQ(InUse(*pool), 5 + 1);     // positions 64..69 alone in the chunked layer
   for (int64_t p = 0; p < 70; ++p) EXPECT_EQ(Slot(*kv, 1, p)[0], 100000.0f + p);
   for (int64_t p = 64; p < 70; ++p) EXPECT_EQ(Slot(*kv, 0, p)[0], 100000.0f + p);
   kv.reset();
-  EXPECT_EQ(pool->committed(), 0);
-  EXPECT_EQ(pool->in_use(), 0);
+  EXPECT_EQ(Committed(*pool), 0);
+  EXPECT_EQ(InUse(*pool), 0);
 }
 
 TEST(SequenceKv, TruncateFallsBackToTheChunkStartOnlyBeforeTheCurrentChunk) {
   auto layout = Layout({false, true}, 32);
-  auto pool = std::make_shared<PagePool>(layout->page_bytes(), 100);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 100, 100);
   auto kv = *SequenceKv::Create(pool, layout, 100);
   Append(*kv, 70, 1);
   EXPECT_EQ(kv->LengthAfterTruncate(69), 69);
@@ -94,12 +97,12 @@ TEST(SequenceKv, TruncateFallsBackToTheChunkStartOnlyBeforeTheCurrentChunk) {
   EXPECT_EQ(kv->length(), 100);
   EXPECT_EQ(Slot(*kv, 1, 31)[0], 100000.0f + 31);
   EXPECT_EQ(Slot(*kv, 1, 32)[0], 200000.0f + 32);
-  EXPECT_EQ(pool->committed(), 9);
+  EXPECT_EQ(Committed(*pool), 9);
 }
 
 TEST(SequenceKv, AFullChunkCanBeRewoundIntoUntilTheNextBegins) {
   auto layout = Layout({false, true}, 32);
-  auto pool = std::make_shared<PagePool>(layout->page_bytes(), 100);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 100, 100);
   auto kv = *SequenceKv::Create(pool, layout, 100);
   Append(*kv, 64, 1);
   EXPECT_EQ(kv->LengthAfterTruncate(63), 63);  // chunk [32, 64) is still held
@@ -109,12 +112,12 @@ TEST(SequenceKv, AFullChunkCanBeRewoundIntoUntilTheNextBegins) {
 
 TEST(SequenceKv, ForkSharesWholePagesAndNeitherSideSeesTheOther) {
   auto layout = Layout({false, true}, 64);
-  auto pool = std::make_shared<PagePool>(layout->page_bytes(), 100);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 100, 100);
   auto a = *SequenceKv::Create(pool, layout, 96);
   Append(*a, 40, 1);
-  const int64_t before = pool->in_use();
+  const int64_t before = InUse(*pool);
   auto b = *a->Fork(96);
-  EXPECT_EQ(pool->in_use(), before + 1);  // the open global page alone is copied
+  EXPECT_EQ(InUse(*pool), before + 1);  // the open global page alone is copied
   Append(*a, 30, 2);
   Append(*b, 30, 3);
   for (int64_t p = 0; p < 70; ++p) {
@@ -125,23 +128,23 @@ TEST(SequenceKv, ForkSharesWholePagesAndNeitherSideSeesTheOther) {
   a.reset();
   for (int64_t p = 0; p < 40; ++p) EXPECT_EQ(Slot(*b, 1, p)[0], 100000.0f + p);
   b.reset();
-  EXPECT_EQ(pool->committed(), 0);
-  EXPECT_EQ(pool->in_use(), 0);
+  EXPECT_EQ(Committed(*pool), 0);
+  EXPECT_EQ(InUse(*pool), 0);
 }
 
 TEST(SequenceKv, RewindIntoSharedPagesFailsCleanlyWithoutRoom) {
   auto layout = Layout({true}, 1024);
-  auto pool = std::make_shared<PagePool>(layout->page_bytes(), 9);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 9, 0);
   auto a = *SequenceKv::Create(pool, layout, 96);  // 6 pages
   Append(*a, 64, 1);
   auto b = *a->Fork(96);  // shares 4, commits 2
-  EXPECT_EQ(pool->committed(), 8);
+  EXPECT_EQ(Committed(*pool), 8);
   const absl::Status s = b->Truncate(8);  // would need 4 pages more
   EXPECT_EQ(s.code(), absl::StatusCode::kResourceExhausted) << s;
   EXPECT_EQ(b->length(), 64);
-  EXPECT_EQ(pool->committed(), 8);
+  EXPECT_EQ(Committed(*pool), 8);
   ASSERT_TRUE(b->Truncate(48).ok());  // one page more
-  EXPECT_EQ(pool->committed(), 9);
+  EXPECT_EQ(Committed(*pool), 9);
   Append(*b, 48, 2);
   EXPECT_EQ(Slot(*a, 0, 50)[0], 100000.0f + 50);
   EXPECT_EQ(Slot(*b, 0, 50)[0], 200000.0f + 50);
@@ -152,7 +155,7 @@ TEST(SequenceKv, RandomOperationsAgreeWithAShadow) {
   for (int seed = 0; seed < 40; ++seed) {
     std::mt19937 rng(seed);
     auto layout = Layout({false, true, false, false, true}, seed % 2 ? 48 : 32);
-    auto pool = std::make_shared<PagePool>(layout->page_bytes(), 260);
+    auto pool = std::make_shared<KvPools>(layout->page_bytes(), 100, 40);
     struct Member {
       std::unique_ptr<SequenceKv> kv;
       std::vector<float> stamps;  // of the global layers
@@ -205,12 +208,14 @@ TEST(SequenceKv, RandomOperationsAgreeWithAShadow) {
           ASSERT_EQ(Slot(*check.kv, 4, p)[0], check.stamps[p]);
         }
       }
-      ASSERT_LE(pool->committed(), pool->capacity());
-      ASSERT_LE(pool->in_use(), pool->committed());
+      for (const PagePool* part : {&pool->global, &pool->chunked}) {
+        ASSERT_LE(part->committed(), part->capacity());
+        ASSERT_LE(part->in_use(), part->committed());
+      }
     }
     family.clear();
-    ASSERT_EQ(pool->committed(), 0);
-    ASSERT_EQ(pool->in_use(), 0);
+    ASSERT_EQ(Committed(*pool), 0);
+    ASSERT_EQ(InUse(*pool), 0);
   }
 }
 

@@ -26,7 +26,7 @@ TEST(Sample, GreedyIsTheDefault) {
 
 TEST(Sample, NothingFiniteIsAnError) {
   const float logits[] = {kNan, -kInf};
-  EXPECT_EQ(Sample(logits, 2, {}, 7).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(Sample(logits, 2, {}, 7).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(Sample, RefusesOptionsByName) {
