@@ -22,7 +22,7 @@ struct Matrix {
   const void* data = nullptr;
   QuantType type = QuantType::kF32;
   int64_t rows = 0;
-  int64_t cols = 0;       // multiple of the type's block_elems
+  int64_t cols = 0;  // multiple of the type's block_elems
   int64_t row_bytes = 0;
 };
 
@@ -41,13 +41,13 @@ struct RmsNormArgs {
   float* y;             // (n_rows, dim), may be x
   int64_t dim;
   int64_t row_begin, row_end;
-  float eps;            // y = x / sqrt(mean(x^2) + eps) * weight
+  float eps;  // y = x / sqrt(mean(x^2) + eps) * weight
 };
 
 // Rotates neighbouring pairs (2j, 2j+1) of each head: (a, b) -> (a cos - b sin, a sin + b cos).
 struct RopeArgs {
-  float* x;               // (n_rows, n_heads, head_dim), in place
-  const float* cos_sin;   // (n_rows, head_dim / 2, 2): cos, sin
+  float* x;              // (n_rows, n_heads, head_dim), in place
+  const float* cos_sin;  // (n_rows, head_dim / 2, 2): cos, sin
   int64_t n_heads, head_dim;
   int64_t row_begin, row_end;
 };
@@ -56,16 +56,16 @@ struct RopeArgs {
 // (xq.q set): integer dot products per block with the weight's own blocks, f32 across blocks.
 struct MatmulArgs {
   Matrix w;
-  const float* x;      // (n_rows, w.cols) f32; used when xq.q is null
-  QuantRows xq;        // used when xq.q is set: only with types that are not is_float
-  float* y;            // (n_rows, y_stride) f32, columns [out_begin, out_end) are written
-  int64_t y_stride;    // >= w.rows
+  const float* x;    // (n_rows, w.cols) f32; used when xq.q is null
+  QuantRows xq;      // used when xq.q is set: only with types that are not is_float
+  float* y;          // (n_rows, y_stride) f32, columns [out_begin, out_end) are written
+  int64_t y_stride;  // >= w.rows
   int64_t n_rows;
   int64_t out_begin, out_end;  // slice of w.rows
 };
 
 struct QuantizeArgs {
-  const float* x;      // (n_rows, cols); cols a multiple of kActBlock
+  const float* x;  // (n_rows, cols); cols a multiple of kActBlock
   QuantRows out;
   int64_t cols;
   int64_t row_begin, row_end;
@@ -73,10 +73,10 @@ struct QuantizeArgs {
 
 // y[r] = silu(gate[r]) * up[r], silu(v) = v / (1 + exp(-v)).
 struct SwigluArgs {
-  const float* gate;   // (n_rows, stride)
-  const float* up;     // (n_rows, stride)
-  float* y;            // (n_rows, dim)
-  int64_t stride;      // of gate and up rows
+  const float* gate;  // (n_rows, stride)
+  const float* up;    // (n_rows, stride)
+  float* y;           // (n_rows, dim)
+  int64_t stride;     // of gate and up rows
   int64_t dim;
   int64_t row_begin, row_end;
 };
@@ -90,8 +90,8 @@ struct ScaleRowsArgs {
   int64_t row_begin, row_end;
 };
 struct AddArgs {
-  float* x;            // (n_rows, dim): x += b
-  const float* b;      // (n_rows, dim)
+  float* x;        // (n_rows, dim): x += b
+  const float* b;  // (n_rows, dim)
   int64_t dim;
   int64_t row_begin, row_end;
 };
@@ -120,10 +120,10 @@ inline constexpr int64_t kv_page_bytes(KvFormat f, int64_t page_tokens, int64_t 
 }
 
 struct KvStoreArgs {
-  const float* k;       // (n_rows, n_kv_heads, head_dim)
-  const float* v;       // (n_rows, n_kv_heads, head_dim)
-  void* const* pages;   // pages of the layer, in order of slots
-  int64_t first_slot;   // row r goes to slot first_slot + r: page slot / page_tokens
+  const float* k;      // (n_rows, n_kv_heads, head_dim)
+  const float* v;      // (n_rows, n_kv_heads, head_dim)
+  void* const* pages;  // pages of the layer, in order of slots
+  int64_t first_slot;  // row r goes to slot first_slot + r: page slot / page_tokens
   int64_t page_tokens, n_kv_heads, head_dim;
   KvFormat format;
   int64_t row_begin, row_end;
@@ -135,19 +135,20 @@ struct KvStoreArgs {
 // 2018, online normalizer; the segment borders are absolute, so the result is a function of the
 // position alone.) Slots at and beyond n_keys[r] may hold anything, NaN included.
 struct AttentionArgs {
-  const float* q;          // (n_rows, n_heads, head_dim), already scaled by 1/sqrt(head_dim)
-  float* out;              // (n_rows, n_heads, head_dim)
+  const float* q;  // (n_rows, n_heads, head_dim), already scaled by 1/sqrt(head_dim)
+  float* out;      // (n_rows, n_heads, head_dim)
   const void* const* pages;
-  const int64_t* n_keys;   // (n_rows), >= 1, ascending
+  const int64_t* n_keys;                               // (n_rows), >= 1, ascending
   int64_t n_heads, n_kv_heads, head_dim, page_tokens;  // head_dim a multiple of 2
   KvFormat format;
-  int64_t row_begin, row_end;          // slice of rows and of KV heads (with all their query heads)
+  int64_t row_begin, row_end;  // slice of rows and of KV heads (with all their query heads)
   int64_t kv_head_begin, kv_head_end;
-  float* scratch;          // attention_scratch() floats, 64-byte aligned, private to the caller
+  float* scratch;            // attention_scratch() floats, 64-byte aligned, private to the caller
   bool merge_right_to_left;  // false. Tests set it to show that the order of merging matters.
 };
 // Floats of scratch for a slice of any size.
-size_t attention_scratch(int64_t n_heads, int64_t n_kv_heads, int64_t head_dim, int64_t page_tokens);
+size_t attention_scratch(int64_t n_heads, int64_t n_kv_heads, int64_t head_dim,
+                         int64_t page_tokens);
 // Rows per attention task that suit the scratch: callers slice rows at most this many at a time.
 inline constexpr int64_t kAttentionRows = 16;
 

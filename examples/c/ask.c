@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* Says what went wrong and where, and frees the error. */
-static int failed(const char *what, scout_error *error) {
-  const char *file = scout_error_file(error);
+static int failed(const char* what, scout_error* error) {
+  const char* file = scout_error_file(error);
   fprintf(stderr, "%s: %s: %s%s%s\n", what, scout_status_name(scout_error_code(error)),
           scout_error_message(error), *file != '\0' ? ": " : "", file);
   scout_error_free(error);
@@ -18,10 +18,10 @@ static int failed(const char *what, scout_error *error) {
 }
 
 /* Prompt in, answer out; the handles belong to main. */
-static int answer(scout_session *session, const scout_tokenizer *tokenizer,
-                  scout_detokenizer *detokenizer, const int32_t *prompt, int64_t n_prompt) {
-  scout_error *error = NULL;
-  const char *text;
+static int answer(scout_session* session, const scout_tokenizer* tokenizer,
+                  scout_detokenizer* detokenizer, const int32_t* prompt, int64_t n_prompt) {
+  scout_error* error = NULL;
+  const char* text;
   int64_t n_bytes;
   if (scout_session_sync(session, prompt, n_prompt, NULL, NULL, &error) != SCOUT_OK)
     return failed("prompt", error);
@@ -42,16 +42,16 @@ static int answer(scout_session *session, const scout_tokenizer *tokenizer,
   return 0;
 }
 
-int main(int argc, char **argv) {
-  scout_model *model = NULL;
-  scout_engine *engine = NULL;
-  scout_session *session = NULL;
-  scout_tokenizer *tokenizer = NULL;
-  scout_detokenizer *detokenizer = NULL;
-  scout_error *error = NULL;
+int main(int argc, char** argv) {
+  scout_model* model = NULL;
+  scout_engine* engine = NULL;
+  scout_session* session = NULL;
+  scout_tokenizer* tokenizer = NULL;
+  scout_detokenizer* detokenizer = NULL;
+  scout_error* error = NULL;
   scout_session_options options;
   scout_chat_message question;
-  int32_t *prompt = NULL;
+  int32_t* prompt = NULL;
   int64_t n_prompt = 0;
   int result = 1;
   if (argc != 3) {

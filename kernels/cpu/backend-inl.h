@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Include after one simd_*.h. Everything but the table is in an anonymous namespace.
-// clang-format off: in the order of their use of each other
+// in the order of their use of each other.
+// clang-format off
 #include "kernels/cpu/math-inl.h"
 #include "kernels/cpu/decode-inl.h"
 #include "kernels/cpu/attention-inl.h"

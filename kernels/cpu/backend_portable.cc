@@ -1,5 +1,6 @@
 // The CPU backend for "portable". SPDX-License-Identifier: Apache-2.0
-// clang-format off: the vectors come before what is written over them
+// the vectors come before what is written over them.
+// clang-format off
 #include "kernels/cpu/simd_portable.h"
 #include "kernels/cpu/backend-inl.h"
 #include "kernels/cpu/backends.h"

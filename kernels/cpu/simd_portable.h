@@ -199,14 +199,18 @@ SCOUT_INLINE F32x16 to_float(I32x16 a) {
 // Lanes 4 g .. 4 g + 3, each four times: scales of 16 values to the 4 lanes of their dot products.
 template <int kGroup>
 SCOUT_INLINE F32x16 spread(F32x16 a) {
-  return parts<F32x16>([&](int i) { return __builtin_shuffle(a.v[kGroup], I32x4{i, i, i, i}); });
+  return parts<F32x16>([&](int i) {
+    const float lane = a.v[kGroup][i];
+    return F32x4{lane, lane, lane, lane};
+  });
 }
 // Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
 SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
   return parts<F32x16>([&](int i) {
-    const F32x4 cos = __builtin_shuffle(cos_sin.v[i], I32x4{0, 0, 2, 2});
-    const F32x4 sin = __builtin_shuffle(cos_sin.v[i], I32x4{1, 1, 3, 3}) * F32x4{-1, 1, -1, 1};
-    return x.v[i] * cos + __builtin_shuffle(x.v[i], I32x4{1, 0, 3, 2}) * sin;
+    const F32x4 cos = __builtin_shufflevector(cos_sin.v[i], cos_sin.v[i], 0, 0, 2, 2);
+    const F32x4 sin =
+        __builtin_shufflevector(cos_sin.v[i], cos_sin.v[i], 1, 1, 3, 3) * F32x4{-1, 1, -1, 1};
+    return x.v[i] * cos + __builtin_shufflevector(x.v[i], x.v[i], 1, 0, 3, 2) * sin;
   });
 }
 
@@ -228,9 +232,9 @@ struct DotRow {
 // Each byte twice makes 16 bits; the shift leaves the sign-extended one.
 SCOUT_INLINE I16x16 widen(const int8_t* p) {
   const I8x16 v = load_bytes<I8x16>(p);
-  const I8x16 low = __builtin_shuffle(v, I8x16{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7});
+  const I8x16 low = __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
   const I8x16 high =
-      __builtin_shuffle(v, I8x16{8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15});
+      __builtin_shufflevector(v, v, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15);
   return {reinterpret_cast<I16x8>(low) >> 8, reinterpret_cast<I16x8>(high) >> 8};
 }
 SCOUT_INLINE DotRow dot_row(const int8_t* q) {

@@ -10,10 +10,10 @@ namespace scout::kernels {
 enum class QuantType : uint8_t { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_K, kQ6_K, kCount };
 
 struct QuantTraits {
-  const char* name;      // "Q4_K"
-  int64_t block_elems;   // elements of a block, along a row
-  int64_t block_bytes;   // bytes of a block
-  bool is_float;         // no block scale: F32, F16, BF16
+  const char* name;                                        // "Q4_K"
+  int64_t block_elems;                                     // elements of a block, along a row
+  int64_t block_bytes;                                     // bytes of a block
+  bool is_float;                                           // no block scale: F32, F16, BF16
   void (*decode)(const void* src, float* dst, int64_t n);  // n elements, a multiple of block_elems
   void (*encode)(const float* src, void* dst, int64_t n);  // round to nearest; same rule for n
 };

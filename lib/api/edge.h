@@ -1,4 +1,5 @@
-// The C edge: handles, options, and the one place where exceptions stop. SPDX-License-Identifier: Apache-2.0
+// The C edge: handles, options, and the one place where exceptions stop. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <unistd.h>
@@ -37,8 +38,8 @@ struct scout_engine : scout_handle {
 // A session in use when it is freed (from its own callback) lives until that call returns.
 struct scout_session_state {
   std::unique_ptr<scout::Session> session;
-  std::atomic<int64_t> position{0};             // for scout_session_position from any thread
-  std::atomic<std::thread::id> user{};          // the thread whose call is running; none: id()
+  std::atomic<int64_t> position{0};     // for scout_session_position from any thread
+  std::atomic<std::thread::id> user{};  // the thread whose call is running; none: id()
 };
 struct scout_session : scout_handle {
   std::shared_ptr<scout_session_state> impl;
@@ -76,8 +77,8 @@ inline absl::Status CheckHandle(const scout_handle* handle, const char* name) {
   return handle->forked() ? ForkedError() : absl::OkStatus();
 }
 
-// Reads an options struct of any known size over the defaults in *out. A struct of a newer header is
-// accepted where all that this library does not know is zero.
+// Reads an options struct of any known size over the defaults in *out. A struct of a newer header
+// is accepted where all that this library does not know is zero.
 absl::Status ReadOptions(const void* in, const char* name, size_t known, void* out);
 // Whether a result struct's size makes sense, before anything is done for it.
 absl::Status CheckResult(const void* out, const char* name, size_t known);

@@ -24,18 +24,30 @@ scout_status CodeOf(const absl::Status& status) {
   if (status.GetPayload("scout/forked")) return SCOUT_FORKED;
   if (status.GetPayload("scout/reentrant")) return SCOUT_REENTRANT;
   switch (status.code()) {
-    case absl::StatusCode::kOk: return SCOUT_OK;
-    case absl::StatusCode::kInvalidArgument: return SCOUT_INVALID_ARGUMENT;
-    case absl::StatusCode::kNotFound: return SCOUT_NOT_FOUND;
-    case absl::StatusCode::kDataLoss: return SCOUT_CORRUPT;
-    case absl::StatusCode::kUnimplemented: return SCOUT_UNSUPPORTED;
-    case absl::StatusCode::kUnavailable: return SCOUT_IO;
-    case absl::StatusCode::kResourceExhausted: return SCOUT_CAPACITY;
-    case absl::StatusCode::kCancelled: return SCOUT_CANCELLED;
-    case absl::StatusCode::kAborted: return SCOUT_BUSY;
-    case absl::StatusCode::kFailedPrecondition: return SCOUT_INVALID_STATE;
-    case absl::StatusCode::kOutOfRange: return SCOUT_BUFFER_TOO_SMALL;
-    default: return SCOUT_INTERNAL;
+    case absl::StatusCode::kOk:
+      return SCOUT_OK;
+    case absl::StatusCode::kInvalidArgument:
+      return SCOUT_INVALID_ARGUMENT;
+    case absl::StatusCode::kNotFound:
+      return SCOUT_NOT_FOUND;
+    case absl::StatusCode::kDataLoss:
+      return SCOUT_CORRUPT;
+    case absl::StatusCode::kUnimplemented:
+      return SCOUT_UNSUPPORTED;
+    case absl::StatusCode::kUnavailable:
+      return SCOUT_IO;
+    case absl::StatusCode::kResourceExhausted:
+      return SCOUT_CAPACITY;
+    case absl::StatusCode::kCancelled:
+      return SCOUT_CANCELLED;
+    case absl::StatusCode::kAborted:
+      return SCOUT_BUSY;
+    case absl::StatusCode::kFailedPrecondition:
+      return SCOUT_INVALID_STATE;
+    case absl::StatusCode::kOutOfRange:
+      return SCOUT_BUFFER_TOO_SMALL;
+    default:
+      return SCOUT_INTERNAL;
   }
 }
 
@@ -93,8 +105,8 @@ absl::Status ReadOptions(const void* in, const char* name, size_t known, void* o
   uint32_t size = 0;
   std::memcpy(&size, in, sizeof size);
   if (size < sizeof size || size % 4 != 0 || size > 4096) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ".struct_size is ", size, ", known is ", known, ": was the struct initialised?"));
+    return absl::InvalidArgumentError(absl::StrCat(name, ".struct_size is ", size, ", known is ",
+                                                   known, ": was the struct initialised?"));
   }
   const auto* bytes = static_cast<const uint8_t*>(in);
   for (size_t i = known; i < size; ++i) {
@@ -154,12 +166,14 @@ void scout_error_free(scout_error* error) {
 
 const char* scout_status_name(scout_status status) {
   static constexpr const char* kNames[] = {
-      "SCOUT_OK",          "SCOUT_INVALID_ARGUMENT", "SCOUT_NOT_FOUND",  "SCOUT_CORRUPT",
-      "SCOUT_UNSUPPORTED", "SCOUT_OUT_OF_MEMORY",    "SCOUT_IO",         "SCOUT_CAPACITY",
-      "SCOUT_CANCELLED",   "SCOUT_BUSY",             "SCOUT_INVALID_STATE", "SCOUT_REENTRANT",
-      "SCOUT_FORKED",      "SCOUT_NO_THREAD",        "SCOUT_BUFFER_TOO_SMALL", "SCOUT_INTERNAL"};
+      "SCOUT_OK",      "SCOUT_INVALID_ARGUMENT", "SCOUT_NOT_FOUND",
+      "SCOUT_CORRUPT", "SCOUT_UNSUPPORTED",      "SCOUT_OUT_OF_MEMORY",
+      "SCOUT_IO",      "SCOUT_CAPACITY",         "SCOUT_CANCELLED",
+      "SCOUT_BUSY",    "SCOUT_INVALID_STATE",    "SCOUT_REENTRANT",
+      "SCOUT_FORKED",  "SCOUT_NO_THREAD",        "SCOUT_BUFFER_TOO_SMALL",
+      "SCOUT_INTERNAL"};
   return status >= 0 && status < static_cast<int32_t>(std::size(kNames)) ? kNames[status]
-                                                                       : "SCOUT_UNKNOWN";
+                                                                         : "SCOUT_UNKNOWN";
 }
 
 uint32_t scout_version(void) {

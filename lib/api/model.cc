@@ -29,10 +29,11 @@ scout_status scout_model_load(const char* path, const scout_model_options* optio
     scout_model_options_init(&o);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_model_options", sizeof o, &o));
     if ((o.flags & ~static_cast<uint32_t>(SCOUT_MODEL_METADATA_ONLY)) != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("scout_model_options.flags has unknown bits: ", o.flags));
+      return absl::InvalidArgumentError(
+          absl::StrCat("scout_model_options.flags has unknown bits: ", o.flags));
     }
-    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(
-        static_cast<uint32_t>(o.reserved), "scout_model_options"));
+    SCOUT_RETURN_IF_ERROR(
+        scout::api::CheckReserved(static_cast<uint32_t>(o.reserved), "scout_model_options"));
     scout::LoadOptions load;
     load.metadata_only = (o.flags & SCOUT_MODEL_METADATA_ONLY) != 0;
     load.overrides.temperature_tuning = o.temperature_tuning;

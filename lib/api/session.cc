@@ -7,8 +7,8 @@ using scout::api::NullError;
 
 namespace {
 
-// A session held for the length of one call. A second call finds it busy; one from a callback of the
-// first, on the same thread, is told so.
+// A session held for the length of one call. A second call finds it busy; one from a callback of
+// the first, on the same thread, is told so.
 class Use {
  public:
   explicit Use(const scout_session* handle) : state_(handle->impl) {
@@ -27,7 +27,8 @@ class Use {
   absl::Status status() const {
     if (held_) return absl::OkStatus();
     if (!reentrant_) return absl::AbortedError("the session is in use by another call");
-    absl::Status s = absl::FailedPreconditionError("called from inside a callback of the same session");
+    absl::Status s =
+        absl::FailedPreconditionError("called from inside a callback of the same session");
     s.SetPayload("scout/reentrant", absl::Cord());
     return s;
   }
@@ -102,7 +103,8 @@ scout_status Feed(scout_session* handle, const int32_t* tokens, int64_t n_tokens
     }
     scout_prefill_options o;
     scout::PrefillRequest request;
-    SCOUT_RETURN_IF_ERROR(ReadPrefill(options, session.engine()->model().config().vocab, &o, &request));
+    SCOUT_RETURN_IF_ERROR(
+        ReadPrefill(options, session.engine()->model().config().vocab, &o, &request));
     scout::SyncResult sync;
     SCOUT_RETURN_IF_ERROR((session.*call)(tokens, n_tokens, request, &sync));
     if (result == nullptr) return absl::OkStatus();
@@ -204,7 +206,8 @@ scout_status scout_session_logits(scout_session* session, float* logits, int64_t
   return WithSession(session, error, [&](scout::Session& s) -> absl::Status {
     const int64_t vocab = s.engine()->model().config().vocab;
     if (capacity < vocab) {
-      return absl::OutOfRangeError(absl::StrCat("logits has room for ", capacity, ", needed ", vocab));
+      return absl::OutOfRangeError(
+          absl::StrCat("logits has room for ", capacity, ", needed ", vocab));
     }
     if (logits == nullptr) return NullError("logits");
     SCOUT_ASSIGN_OR_RETURN(const float* row, s.Logits());
@@ -219,7 +222,8 @@ scout_status scout_session_decode(scout_session* session, const scout_sampling_o
     if (token == nullptr) return NullError("token");
     scout_sampling_options o;
     scout_sampling_options_init(&o);
-    SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(sampling, "scout_sampling_options", sizeof o, &o));
+    SCOUT_RETURN_IF_ERROR(
+        scout::api::ReadOptions(sampling, "scout_sampling_options", sizeof o, &o));
     SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(o.reserved, "scout_sampling_options"));
     scout::SamplingOptions options;
     options.top_k = o.top_k;

@@ -21,7 +21,8 @@ absl::Status CheckArray(const void* data, int64_t n, const char* name) {
 }
 
 absl::Status WriteIds(const std::vector<int32_t>& ids, int32_t* out, int64_t capacity, int64_t* n) {
-  return scout::api::WriteArray(ids.data(), static_cast<int64_t>(ids.size()), "ids", out, capacity, n);
+  return scout::api::WriteArray(ids.data(), static_cast<int64_t>(ids.size()), "ids", out, capacity,
+                                n);
 }
 
 // The dialog of an array whose elements lie messages->struct_size bytes apart.
@@ -39,18 +40,21 @@ absl::Status ReadMessages(const scout_chat_message* messages, int64_t n,
     std::memcpy(&size, at, sizeof size);
     if (size != stride || size < sizeof m) {
       return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].struct_size is ", size,
-                                                     ", expected ", std::max<size_t>(stride, sizeof m)));
+                                                     ", expected ",
+                                                     std::max<size_t>(stride, sizeof m)));
     }
     if (m.role == nullptr || m.content == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "] has a NULL role or content"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("messages[", i, "] has a NULL role or content"));
     }
     if (m.content_bytes < SCOUT_KEEP) {
       return absl::InvalidArgumentError(
           absl::StrCat("messages[", i, "].content_bytes is ", m.content_bytes));
     }
-    out->push_back({m.role, m.content_bytes == SCOUT_KEEP
-                                ? std::string_view(m.content)
-                                : std::string_view(m.content, static_cast<size_t>(m.content_bytes))});
+    out->push_back(
+        {m.role, m.content_bytes == SCOUT_KEEP
+                     ? std::string_view(m.content)
+                     : std::string_view(m.content, static_cast<size_t>(m.content_bytes))});
   }
   return absl::OkStatus();
 }
@@ -85,8 +89,9 @@ scout_status scout_tokenizer_encode(const scout_tokenizer* tokenizer, const char
     SCOUT_RETURN_IF_ERROR(CheckFlags(flags, SCOUT_ENCODE_BOS | SCOUT_ENCODE_SPECIAL));
     SCOUT_ASSIGN_OR_RETURN(
         const std::vector<int32_t> out,
-        tokenizer->impl->Encode({text == nullptr ? "" : text, static_cast<size_t>(n_bytes)},
-                                {(flags & SCOUT_ENCODE_BOS) != 0, (flags & SCOUT_ENCODE_SPECIAL) != 0}));
+        tokenizer->impl->Encode(
+            {text == nullptr ? "" : text, static_cast<size_t>(n_bytes)},
+            {(flags & SCOUT_ENCODE_BOS) != 0, (flags & SCOUT_ENCODE_SPECIAL) != 0}));
     return WriteIds(out, ids, capacity, n_ids);
   });
 }
@@ -126,8 +131,9 @@ scout_status scout_tokenizer_chat(const scout_tokenizer* tokenizer,
     SCOUT_RETURN_IF_ERROR(CheckHandle(tokenizer, "tokenizer"));
     std::vector<scout::ChatMessage> dialog;
     SCOUT_RETURN_IF_ERROR(ReadMessages(messages, n_messages, &dialog));
-    SCOUT_ASSIGN_OR_RETURN(const std::vector<int32_t> out,
-                           tokenizer->impl->Chat(dialog.data(), n_messages, add_generation_prompt != 0));
+    SCOUT_ASSIGN_OR_RETURN(
+        const std::vector<int32_t> out,
+        tokenizer->impl->Chat(dialog.data(), n_messages, add_generation_prompt != 0));
     return WriteIds(out, ids, capacity, n_ids);
   });
 }

@@ -56,8 +56,8 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   SCOUT_RETURN_IF_ERROR(CheckRange("kv_format", options.kv_format, 0, 3));
   const int64_t sessions = options.max_sessions ? options.max_sessions : kDefaultSessions;
   SCOUT_RETURN_IF_ERROR(CheckRange("max_sessions", sessions, 1, 1 << 20));
-  const int64_t tokens = options.kv_tokens ? options.kv_tokens
-                                           : std::min(kDefaultKvTokens, config.context_length);
+  const int64_t tokens =
+      options.kv_tokens ? options.kv_tokens : std::min(kDefaultKvTokens, config.context_length);
   SCOUT_RETURN_IF_ERROR(CheckRange("kv_tokens", tokens, 1, int64_t{1} << 40));
 
   std::shared_ptr<Engine> engine(new Engine());
@@ -75,14 +75,15 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   if (options.exact && layout->format != kernels::KvFormat::kF32) {
     return absl::InvalidArgumentError("exact mode keeps KV in f32; kv_format asks for another");
   }
-  // kv_tokens in the global layers, rounded up to a page for each session; a chunk for each session.
+  // kv_tokens in the global layers, rounded up to a page for each session; a chunk for each
+  // session.
   int64_t global_pages = 0, chunked_pages = 0, bytes = 0;
   if (!CheckedMul(layout->n_global(), layout->PagesFor(tokens) + sessions - 1, &global_pages) ||
       !CheckedMul(layout->ChunkedPages(tokens), sessions, &chunked_pages) ||
       !CheckedMul(std::max(global_pages, chunked_pages), layout->page_bytes(), &bytes)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("engine options kv_tokens ", tokens, " and max_sessions ", sessions,
-                     " ask for more than 2^63 bytes of KV"));
+    return absl::InvalidArgumentError(absl::StrCat("engine options kv_tokens ", tokens,
+                                                   " and max_sessions ", sessions,
+                                                   " ask for more than 2^63 bytes of KV"));
   }
   engine->pools_ = std::make_shared<KvPools>(layout->page_bytes(), global_pages, chunked_pages);
   engine->layout_ = std::move(layout);
@@ -93,14 +94,15 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   forward.exact = options.exact;
   forward.max_rows = step;
   forward.merge_right_to_left = options.merge_right_to_left;
-  engine->forward_ = std::make_unique<Forward>(model, engine->backend_, engine->threads_.get(),
-                                               forward, page);
+  engine->forward_ =
+      std::make_unique<Forward>(model, engine->backend_, engine->threads_.get(), forward, page);
   engine->model_ = std::move(model);
-  engine->logger_.Log(LogLevel::kInfo,
-                      absl::StrCat("engine: backend ", engine->backend_->name, " (",
-                                   engine->backend_->isa, "), ", threads, " threads, ",
-                                   engine->pools_->global.capacity(), " + ",
-                                   engine->pools_->chunked.capacity(), " KV pages of ", engine->layout_->page_bytes(), " bytes"));
+  engine->logger_.Log(
+      LogLevel::kInfo,
+      absl::StrCat("engine: backend ", engine->backend_->name, " (", engine->backend_->isa, "), ",
+                   threads, " threads, ", engine->pools_->global.capacity(), " + ",
+                   engine->pools_->chunked.capacity(), " KV pages of ",
+                   engine->layout_->page_bytes(), " bytes"));
   return engine;
 }
 

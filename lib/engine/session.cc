@@ -6,7 +6,8 @@
 namespace scout {
 
 Session::Session(std::shared_ptr<Engine> engine, std::unique_ptr<SequenceKv> kv)
-    : engine_(std::move(engine)), kv_(std::move(kv)),
+    : engine_(std::move(engine)),
+      kv_(std::move(kv)),
       logits_(static_cast<size_t>(engine_->model().config().vocab)) {}
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Create(std::shared_ptr<Engine> engine,
@@ -18,7 +19,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(std::shared_ptr<Engine>
   }
   if (max_tokens == 0) max_tokens = engine->DefaultSessionTokens();
   if (max_tokens == 0) return CapacityError("the KV budget has no room for another session");
-  SCOUT_ASSIGN_OR_RETURN(auto kv, SequenceKv::Create(engine->pools(), engine->layout(), max_tokens));
+  SCOUT_ASSIGN_OR_RETURN(auto kv,
+                         SequenceKv::Create(engine->pools(), engine->layout(), max_tokens));
   return std::unique_ptr<Session>(new Session(std::move(engine), std::move(kv)));
 }
 
@@ -30,8 +32,8 @@ absl::Status Session::CheckTokens(const int32_t* tokens, int64_t n, int64_t posi
   const int64_t vocab = engine_->model().config().vocab;
   for (int64_t i = 0; i < n; ++i) {
     if (tokens[i] < 0 || tokens[i] >= vocab) {
-      return absl::InvalidArgumentError(absl::StrCat("token ", i, " of the call is ", tokens[i],
-                                                     ", the vocabulary has ", vocab));
+      return absl::InvalidArgumentError(
+          absl::StrCat("token ", i, " of the call is ", tokens[i], ", the vocabulary has ", vocab));
     }
   }
   return absl::OkStatus();
@@ -42,8 +44,8 @@ absl::Status Session::CheckRows(const PrefillRequest& request, int64_t first, in
   for (int64_t i = 0; i < request.n_logit_rows; ++i) {
     const int64_t row = request.logit_rows[i];
     if (i > 0 && row <= request.logit_rows[i - 1]) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("logit_rows are not ascending: ", row, " follows ", request.logit_rows[i - 1]));
+      return absl::InvalidArgumentError(absl::StrCat("logit_rows are not ascending: ", row,
+                                                     " follows ", request.logit_rows[i - 1]));
     }
     if (row < first || row >= end) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -108,8 +110,9 @@ absl::Status Session::Extend(const int32_t* tokens, int64_t n, const PrefillRequ
   return status;
 }
 
-// Steps until every token has its KV: at most max_step_tokens each, and never across a chunk border,
-// since chunked layers hold one chunk. The last step leaves the last token's logits in logits_.
+// Steps until every token has its KV: at most max_step_tokens each, and never across a chunk
+// border, since chunked layers hold one chunk. The last step leaves the last token's logits in
+// logits_.
 absl::Status Session::Compute(const PrefillRequest& request) {
   const int64_t n = position(), chunk = kv_->layout().chunk;
   const int64_t vocab = engine_->model().config().vocab;
@@ -117,8 +120,8 @@ absl::Status Session::Compute(const PrefillRequest& request) {
   int64_t next_row = 0;  // of request.logit_rows
   while (kv_->length() < n) {
     const int64_t begin = kv_->length();
-    const int64_t end = std::min({n, begin + engine_->max_step_tokens(),
-                                  kv_->layout().ChunkStart(begin) + chunk});
+    const int64_t end =
+        std::min({n, begin + engine_->max_step_tokens(), kv_->layout().ChunkStart(begin) + chunk});
     step_.tokens.assign(tokens_.begin() + begin, tokens_.begin() + end);
     step_.spans.resize(1);
     StepSpan& span = step_.spans[0];
@@ -128,7 +131,8 @@ absl::Status Session::Compute(const PrefillRequest& request) {
     span.stored = false;
     span.wanted.clear();
     for (; next_row < request.n_logit_rows && request.logit_rows[next_row] < end; ++next_row) {
-      span.wanted.push_back({request.logit_rows[next_row] - begin, request.logits + next_row * vocab});
+      span.wanted.push_back(
+          {request.logit_rows[next_row] - begin, request.logits + next_row * vocab});
     }
     const bool last_wanted = !span.wanted.empty() && span.wanted.back().row == end - begin - 1;
     if (end == n && !last_wanted) span.wanted.push_back({end - begin - 1, logits_.data()});
@@ -154,9 +158,9 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Fork(int64_t max_tokens) const
   if (max_tokens == 0) max_tokens = this->max_tokens();
   const int64_t context = engine_->model().config().context_length;
   if (max_tokens < position() || max_tokens > context) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_tokens of the fork is ", max_tokens, ", the session holds ", position(),
-                     " and the model's context is ", context));
+    return absl::InvalidArgumentError(absl::StrCat("max_tokens of the fork is ", max_tokens,
+                                                   ", the session holds ", position(),
+                                                   " and the model's context is ", context));
   }
   SCOUT_ASSIGN_OR_RETURN(auto kv, kv_->Fork(std::max<int64_t>(max_tokens, 1)));
   std::unique_ptr<Session> fork(new Session(engine_, std::move(kv)));
@@ -203,8 +207,8 @@ absl::StatusOr<int32_t> Session::Decode(const SamplingOptions& sampling) {
     return CapacityError(absl::StrCat("the session holds its max_tokens of ", max_tokens()));
   }
   SCOUT_ASSIGN_OR_RETURN(const float* logits, Logits());
-  SCOUT_ASSIGN_OR_RETURN(const int32_t token, Sample(logits, engine_->model().config().vocab,
-                                                     sampling, position()));
+  SCOUT_ASSIGN_OR_RETURN(const int32_t token,
+                         Sample(logits, engine_->model().config().vocab, sampling, position()));
   tokens_.push_back(token);
   return token;
 }

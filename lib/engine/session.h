@@ -1,4 +1,5 @@
-// One sequence of tokens, its KV, and the calls that change them. SPDX-License-Identifier: Apache-2.0
+// One sequence of tokens, its KV, and the calls that change them. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ struct PrefillRequest {
   Progress progress;                    // tokens of this call; may be null
   const int64_t* logit_rows = nullptr;  // positions, strictly ascending
   int64_t n_logit_rows = 0;
-  float* logits = nullptr;              // (n_logit_rows, vocab)
+  float* logits = nullptr;  // (n_logit_rows, vocab)
 };
 
 struct SyncResult {
@@ -52,10 +53,10 @@ class Session {
 
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<SequenceKv> kv_;
-  std::vector<int32_t> tokens_;     // kv_->length() <= tokens_.size(): the rest is computed on demand
-  std::vector<float> logits_;       // (vocab) after the first logits_tokens_ tokens
-  int64_t logits_tokens_ = -1;      // -1: none
-  Step step_;                       // reused
+  std::vector<int32_t> tokens_;  // kv_->length() <= tokens_.size(): the rest is computed on demand
+  std::vector<float> logits_;    // (vocab) after the first logits_tokens_ tokens
+  int64_t logits_tokens_ = -1;   // -1: none
+  Step step_;                    // reused
 };
 
 }  // namespace scout

@@ -39,12 +39,14 @@ void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
   const int64_t hidden = config_.hidden, width = config_.expert_ffn, shared = config_.shared_ffn;
   const kernels::Backend& backend = ops_.backend();
   const FfnWeights& first = weights.experts[0];
-  const bool quantise_shared = ops_.Quantises(weights.shared.gate) || ops_.Quantises(weights.shared.up);
+  const bool quantise_shared =
+      ops_.Quantises(weights.shared.gate) || ops_.Quantises(weights.shared.up);
   const bool quantise_in = ops_.Quantises(first.gate) || ops_.Quantises(first.up);
 
   // Router, then rows times gate, sorted by expert.
   if (quantise_shared || ops_.Quantises(weights.router)) ops_.Quantise(*stream_norm_, 0, n_rows);
-  const LinearTask route{&weights.router, stream_norm_, 0, n_rows, router_.get(), config_.n_experts};
+  const LinearTask route{&weights.router, stream_norm_,  0,
+                         n_rows,          router_.get(), config_.n_experts};
   ops_.Linear(&route, 1);
   plan_.Build(router_.get(), n_rows);
   const int64_t n_plan = n_rows * plan_.n_used();
@@ -82,7 +84,8 @@ void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
     if (ops_.Quantises(weights.shared.down)) ops_.Quantise(act_shared_, 0, n_rows);
   }
   ops_.ForRange(n_plan, 16 * width, [&](int64_t begin, int64_t end) {
-    backend.swiglu({expert_gate_.get(), expert_up_.get(), expert_act_.f32(), width, width, begin, end});
+    backend.swiglu(
+        {expert_gate_.get(), expert_up_.get(), expert_act_.f32(), width, width, begin, end});
   });
   if (ops_.Quantises(first.down)) ops_.Quantise(expert_act_, 0, n_plan);
 
@@ -94,16 +97,16 @@ void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
   for (int64_t e = 0; e < plan_.n_experts(); ++e) {
     const int64_t row = plan_.begin(e), n = plan_.end(e) - row;
     if (n == 0) continue;
-    tasks_.push_back({&weights.experts[e].down, &expert_act_, row, n,
-                      expert_out_.get() + row * hidden, hidden});
+    tasks_.push_back(
+        {&weights.experts[e].down, &expert_act_, row, n, expert_out_.get() + row * hidden, hidden});
   }
   ops_.Linear(tasks_.data(), static_cast<int64_t>(tasks_.size()));
   ops_.ForRange(n_rows, 3 * hidden, [&](int64_t begin, int64_t end) {
     if (shared > 0) backend.add({stream_, delta_.get(), hidden, begin, end});
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t k = 0; k < plan_.n_used(); ++k) {
-        backend.add({stream_ + r * hidden, expert_out_.get() + plan_.plan_row(r, k) * hidden, hidden,
-                     0, 1});
+        backend.add({stream_ + r * hidden, expert_out_.get() + plan_.plan_row(r, k) * hidden,
+                     hidden, 0, 1});
       }
     }
   });

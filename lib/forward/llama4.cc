@@ -33,8 +33,12 @@ bool AnyQuantised(const ParallelOps& ops, const Model& model) {
 
 Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* backend,
                  ThreadPool* pool, const ForwardOptions& options, int64_t page_tokens)
-    : model_(std::move(model)), config_(model_->config()), options_(options),
-      ops_(backend, pool, options.exact), page_tokens_(page_tokens), inv_freq_(config_.InvFreq()),
+    : model_(std::move(model)),
+      config_(model_->config()),
+      options_(options),
+      ops_(backend, pool, options.exact),
+      page_tokens_(page_tokens),
+      inv_freq_(config_.InvFreq()),
       plan_(config_.n_moe_layers() > 0 ? options.max_rows : 0, config_.n_experts,
             config_.n_experts_used) {
   const int64_t t = options.max_rows;
@@ -61,9 +65,10 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   cos_sin_ = AlignedBuffer<float>(t * d);
   cos_sin_wanted_ = AlignedBuffer<float>(t * d);
   row_scale_ = AlignedBuffer<float>(std::max(t, p));
-  attention_scratch_each_ =
-      static_cast<int64_t>(kernels::attention_scratch(config_.n_heads, config_.n_kv_heads, d,
-                                                      page_tokens)) / 16 * 16 + 16;
+  attention_scratch_each_ = static_cast<int64_t>(kernels::attention_scratch(
+                                config_.n_heads, config_.n_kv_heads, d, page_tokens)) /
+                                16 * 16 +
+                            16;
   attention_scratch_ = AlignedBuffer<float>(ops_.n_threads() * attention_scratch_each_);
   const int64_t plain_ffn = std::max(dense ? config_.dense_ffn : 0, moe ? config_.shared_ffn : 0);
   gate_ = AlignedBuffer<float>(t * plain_ffn);
@@ -256,7 +261,8 @@ void Forward::Attention(const Step& step, int64_t layer, ActiveRows* rows) {
 
   int64_t keys = 0;
   for (int64_t r = 0; r < rows->n; ++r) {
-    rows->n_keys[r] = 1 + (global ? rows->position[r] : rows->position[r] % config_.attention_chunk);
+    rows->n_keys[r] =
+        1 + (global ? rows->position[r] : rows->position[r] % config_.attention_chunk);
     keys += rows->n_keys[r];
   }
   AddFlops(4 * keys * heads * d);
@@ -315,8 +321,8 @@ void Forward::Logits(const Step& step) {
       float* out = span.wanted[begin].logits;
       int64_t end = begin + 1;
       while (end < n && span.wanted[end].logits == out + (end - begin) * config_.vocab) ++end;
-      const LinearTask task{&model_->head(), stream_norm_, row + begin, end - begin, out,
-                            config_.vocab};
+      const LinearTask task{&model_->head(), stream_norm_, row + begin,
+                            end - begin,     out,          config_.vocab};
       ops_.Linear(&task, 1);
       begin = end;
     }

@@ -1,4 +1,5 @@
-// The forward pass of a Llama 4 text model, written once over kernels/ops.h. SPDX-License-Identifier: Apache-2.0
+// The forward pass of a Llama 4 text model, written once over kernels/ops.h.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,7 @@ namespace scout {
 
 struct ForwardOptions {
   bool exact = false;
-  int64_t max_rows = 512;  // of a step
+  int64_t max_rows = 512;            // of a step
   bool merge_right_to_left = false;  // tests only: see kernels::AttentionArgs
 };
 
@@ -34,8 +35,8 @@ class Forward {
           const ForwardOptions& options, int64_t page_tokens);
 
   // Runs the step: stores K/V of every row in every layer and writes the wanted logits. The caller
-  // has checked tokens and positions and prepared the KV. Cancelled where step.abort became true: the
-  // prepared slots then hold rubbish and must not be declared stored.
+  // has checked tokens and positions and prepared the KV. Cancelled where step.abort became true:
+  // the prepared slots then hold rubbish and must not be declared stored.
   absl::Status Run(const Step& step);
 
   const ForwardStats& stats() const { return stats_; }
@@ -72,26 +73,26 @@ class Forward {
 
   ActiveRows all_, wanted_;
   // Shapes: T = max_rows, P = T * n_experts_used.
-  AlignedBuffer<float> h_;          // (T, hidden) residual stream
-  AlignedBuffer<float> h_wanted_;   // (T, hidden) its wanted rows, in the last layer
-  ActivationBuffer norm_;           // (T, hidden)
-  ActivationBuffer norm_wanted_;    // (T, hidden)
-  AlignedBuffer<float> q_;          // (T, n_heads, head_dim)
-  AlignedBuffer<float> k_, v_;      // (T, n_kv_heads, head_dim)
-  ActivationBuffer attention_;      // (T, n_heads, head_dim)
-  AlignedBuffer<float> delta_;      // (T, hidden) what a block adds to the stream
+  AlignedBuffer<float> h_;                         // (T, hidden) residual stream
+  AlignedBuffer<float> h_wanted_;                  // (T, hidden) its wanted rows, in the last layer
+  ActivationBuffer norm_;                          // (T, hidden)
+  ActivationBuffer norm_wanted_;                   // (T, hidden)
+  AlignedBuffer<float> q_;                         // (T, n_heads, head_dim)
+  AlignedBuffer<float> k_, v_;                     // (T, n_kv_heads, head_dim)
+  ActivationBuffer attention_;                     // (T, n_heads, head_dim)
+  AlignedBuffer<float> delta_;                     // (T, hidden) what a block adds to the stream
   AlignedBuffer<float> cos_sin_, cos_sin_wanted_;  // (T, head_dim / 2, 2)
-  AlignedBuffer<float> row_scale_;  // (T) or (P)
-  AlignedBuffer<float> attention_scratch_;  // (threads, attention_scratch)
+  AlignedBuffer<float> row_scale_;                 // (T) or (P)
+  AlignedBuffer<float> attention_scratch_;         // (threads, attention_scratch)
   int64_t attention_scratch_each_ = 0;
-  AlignedBuffer<float> gate_, up_;  // (T, widest dense or shared FFN)
-  ActivationBuffer act_;            // (T, dense FFN)
-  ActivationBuffer act_shared_;     // (T, shared FFN)
-  AlignedBuffer<float> router_;     // (T, n_experts)
-  ActivationBuffer expert_in_;      // (P, hidden) rows times gate, sorted by expert
+  AlignedBuffer<float> gate_, up_;                // (T, widest dense or shared FFN)
+  ActivationBuffer act_;                          // (T, dense FFN)
+  ActivationBuffer act_shared_;                   // (T, shared FFN)
+  AlignedBuffer<float> router_;                   // (T, n_experts)
+  ActivationBuffer expert_in_;                    // (P, hidden) rows times gate, sorted by expert
   AlignedBuffer<float> expert_gate_, expert_up_;  // (P, expert FFN)
-  ActivationBuffer expert_act_;     // (P, expert FFN)
-  AlignedBuffer<float> expert_out_; // (P, hidden)
+  ActivationBuffer expert_act_;                   // (P, expert FFN)
+  AlignedBuffer<float> expert_out_;               // (P, hidden)
   MoePlan plan_;
   std::vector<LinearTask> tasks_;
   std::vector<int64_t> span_tasks_;  // (spans + 1)

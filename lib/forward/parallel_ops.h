@@ -50,7 +50,8 @@ class ParallelOps {
   void Linear(const LinearTask* tasks, int64_t n_tasks);
   // 8-bit form of rows [row, row + n_rows) of x.
   void Quantise(const ActivationBuffer& x, int64_t row, int64_t n_rows);
-  void RmsNorm(const float* x, const float* weight, float eps, float* y, int64_t n_rows, int64_t dim);
+  void RmsNorm(const float* x, const float* weight, float eps, float* y, int64_t n_rows,
+               int64_t dim);
 
   int64_t flops = 0;  // of Linear, since creation
 

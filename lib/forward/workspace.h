@@ -35,7 +35,8 @@ class AlignedBuffer {
 class ActivationBuffer {
  public:
   ActivationBuffer() = default;
-  ActivationBuffer(int64_t n_rows, int64_t cols, bool quantised) : cols_(cols), f32_(n_rows * cols) {
+  ActivationBuffer(int64_t n_rows, int64_t cols, bool quantised)
+      : cols_(cols), f32_(n_rows * cols) {
     if (!quantised) return;
     const int64_t blocks = n_rows * (cols / kernels::kActBlock);
     q_ = AlignedBuffer<int8_t>(n_rows * cols);

@@ -11,9 +11,9 @@ constexpr int64_t kSlabBytes = int64_t{16} << 20;  // one allocation holds about
 
 struct PagePool::Slab {
   Slab(int64_t n, int64_t page_bytes)
-      : count(n), pages(std::make_unique<KvPage[]>(static_cast<size_t>(n))),
-        memory(static_cast<uint8_t*>(
-            ::operator new(static_cast<size_t>(n * page_bytes), kAlign))) {
+      : count(n),
+        pages(std::make_unique<KvPage[]>(static_cast<size_t>(n))),
+        memory(static_cast<uint8_t*>(::operator new(static_cast<size_t>(n* page_bytes), kAlign))) {
     for (int64_t i = 0; i < n; ++i) pages[i].data = memory + i * page_bytes;
   }
   ~Slab() { ::operator delete(memory, kAlign); }
@@ -33,8 +33,8 @@ absl::Status PagePool::Commit(int64_t n) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (n > capacity_ - committed_) {
     return CapacityError(absl::StrCat("the KV budget has ", capacity_ - committed_, " of ",
-                                      capacity_, " pages left, ", n, " are needed (",
-                                      page_bytes_, " bytes each)"));
+                                      capacity_, " pages left, ", n, " are needed (", page_bytes_,
+                                      " bytes each)"));
   }
   // New slabs join the pool together: where the system refuses one, none is kept.
   std::vector<std::unique_ptr<Slab>> slabs;

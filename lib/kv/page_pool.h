@@ -1,4 +1,5 @@
-// KV pages of one engine: a fixed budget, reference counts, reservations. SPDX-License-Identifier: Apache-2.0
+// KV pages of one engine: a fixed budget, reference counts, reservations. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,7 @@ namespace scout {
 // One layer's keys and values for page_tokens positions (layout: kernels/ops.h). Contents are
 // undefined until written. Shared pages (refs > 1) are read-only: a writer copies first.
 struct KvPage {
-  void* data = nullptr;          // 64-byte aligned, owned by the pool
+  void* data = nullptr;  // 64-byte aligned, owned by the pool
   std::atomic<int32_t> refs{0};
 };
 

@@ -5,26 +5,28 @@
 
 namespace scout {
 
-int64_t KvLayout::n_global() const {
-  return std::count(global.begin(), global.end(), true);
-}
+int64_t KvLayout::n_global() const { return std::count(global.begin(), global.end(), true); }
 
 SequenceKv::SequenceKv(std::shared_ptr<KvPools> pools, std::shared_ptr<const KvLayout> layout,
                        int64_t max_tokens)
-    : pools_(std::move(pools)), layout_(std::move(layout)), tables_(layout_->global.size()),
+    : pools_(std::move(pools)),
+      layout_(std::move(layout)),
+      tables_(layout_->global.size()),
       max_tokens_(max_tokens) {}
 
 absl::Status SequenceKv::Commit(int64_t global_pages) {
   const int64_t chunked_pages = layout_->ChunkedPages(max_tokens_);
   if (absl::Status s = pools_->global.Commit(global_pages); !s.ok()) {
-    return CapacityError(absl::StrCat("a session of ", max_tokens_,
-                                      " tokens does not fit in the global layers' pages: ", s.message()));
+    return CapacityError(
+        absl::StrCat("a session of ", max_tokens_,
+                     " tokens does not fit in the global layers' pages: ", s.message()));
   }
   global_reserve_ = global_pages;  // given back by the destructor from here on
   if (absl::Status s = pools_->chunked.Commit(chunked_pages); !s.ok()) {
     return CapacityError(absl::StrCat("a session of ", max_tokens_,
                                       " tokens does not fit in the chunked layers' pages "
-                                      "(max_sessions of the engine): ", s.message()));
+                                      "(max_sessions of the engine): ",
+                                      s.message()));
   }
   chunk_quota_ = chunked_pages;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
@@ -58,8 +60,8 @@ void SequenceKv::CopyOnWrite(size_t layer, int64_t index) {
   Table& table = tables_[layer];
   KvPage* old = table.pages[index];
   KvPage* copy = PoolOf(layer).Take();
-  // A pool can be out of pages here only where the other holder has let go since we looked, and with
-  // it went the quota that held the copy: the page is ours alone then.
+  // A pool can be out of pages here only where the other holder has let go since we looked, and
+  // with it went the quota that held the copy: the page is ours alone then.
   if (copy == nullptr) return;
   std::memcpy(copy->data, old->data, static_cast<size_t>(layout_->page_bytes()));
   table.pages[index] = copy;
@@ -84,7 +86,8 @@ void SequenceKv::PrepareAppend(int64_t n) {
     }
     const int64_t first = global ? length_ : length_ - base;  // slot
     // Shared pages from the first slot on are replaced; the committed reserve holds their copies.
-    for (int64_t i = first / layout_->page_tokens; i < static_cast<int64_t>(table.pages.size()); ++i) {
+    for (int64_t i = first / layout_->page_tokens; i < static_cast<int64_t>(table.pages.size());
+         ++i) {
       if (table.pages[i]->refs.load(std::memory_order_acquire) == 1) continue;
       CopyOnWrite(layer, i);
     }
@@ -98,7 +101,8 @@ void SequenceKv::PrepareAppend(int64_t n) {
   int64_t still_needed = 0;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
     if (!layout_->global[layer]) continue;
-    still_needed += layout_->PagesFor(max_tokens_) - static_cast<int64_t>(tables_[layer].pages.size());
+    still_needed +=
+        layout_->PagesFor(max_tokens_) - static_cast<int64_t>(tables_[layer].pages.size());
   }
   if (global_reserve_ > still_needed) {
     pools_->global.Uncommit(global_reserve_ - still_needed);
@@ -118,7 +122,8 @@ absl::Status SequenceKv::Truncate(int64_t position) {
   const bool partial = length % layout_->page_tokens != 0;
 
   // A dropped page's commitment comes back to us only where we were its last holder. What is then
-  // missing for max_tokens, and for copying a shared open page at the next append, is committed anew.
+  // missing for max_tokens, and for copying a shared open page at the next append, is committed
+  // anew.
   int64_t need = -global_reserve_;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
     if (!layout_->global[layer]) continue;
@@ -168,8 +173,8 @@ absl::StatusOr<std::unique_ptr<SequenceKv>> SequenceKv::Fork(int64_t max_tokens)
       from.pages[i]->refs.fetch_add(1, std::memory_order_relaxed);
       to.Push(from.pages[i]);
     }
-    // The open page of a global layer is copied now, so that whole pages alone are ever shared there
-    // and neither side needs a page more when it appends.
+    // The open page of a global layer is copied now, so that whole pages alone are ever shared
+    // there and neither side needs a page more when it appends.
     if (layout_->global[layer] && partial) {
       KvPage* copy = PoolOf(layer).Take();
       --kv->global_reserve_;

@@ -20,7 +20,7 @@ struct KvLayout {
   std::vector<bool> global;  // per layer
   int64_t n_kv_heads = 0, head_dim = 0, page_tokens = 0;
   kernels::KvFormat format = kernels::KvFormat::kF32;
-  int64_t chunk = 0;         // tokens
+  int64_t chunk = 0;  // tokens
 
   int64_t page_bytes() const {
     return kernels::kv_page_bytes(format, page_tokens, n_kv_heads, head_dim);
@@ -44,7 +44,8 @@ struct KvPools {
   PagePool global, chunked;
 };
 
-// Not thread-safe: belongs to one session. Everything that can fail does so before it changes state.
+// Not thread-safe: belongs to one session. Everything that can fail does so before it changes
+// state.
 class SequenceKv {
  public:
   // Commits pages for max_tokens. CapacityError with the numbers.
@@ -114,12 +115,12 @@ class SequenceKv {
   std::vector<Table> tables_;  // per layer
   int64_t max_tokens_ = 0;
   int64_t length_ = 0;
-  int64_t chunk_base_ = 0;     // start of the chunk whose pages the chunked layers hold
+  int64_t chunk_base_ = 0;  // start of the chunk whose pages the chunked layers hold
   // Committed and not yet taken. A global layer's page carries its own commitment, once, however
   // many sequences share it. Each sequence commits a whole chunk for its chunked layers, shared or
   // not, because all sharers may move on to a chunk of their own.
   int64_t global_reserve_ = 0;
-  int64_t chunk_quota_ = 0;    // committed in the chunked budget for the sequence's whole life
+  int64_t chunk_quota_ = 0;  // committed in the chunked budget for the sequence's whole life
 };
 
 }  // namespace scout

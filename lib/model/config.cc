@@ -178,9 +178,10 @@ absl::Status ApplyOverrides(const ConfigOverrides& overrides, ModelConfig* confi
   if (bad_number(overrides.rope_theta)) return invalid("rope_theta", overrides.rope_theta);
   if (overrides.rope_theta > 0) {
     if (!out.rope.divisors.empty() && overrides.rope_scaling < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("override rope_theta needs rope_scaling beside it: rope_freqs.weight of this "
-                       "file was made for theta ", out.rope.theta));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "override rope_theta needs rope_scaling beside it: rope_freqs.weight of this "
+          "file was made for theta ",
+          out.rope.theta));
     }
     out.rope.theta = overrides.rope_theta;
   }

@@ -36,10 +36,12 @@ absl::Status CheckSampling(const SamplingOptions& o) {
         absl::StrCat("sampling temperature is ", o.temperature, ", not a finite number >= 0"));
   }
   if (!(o.top_p > 0 && o.top_p <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("sampling top_p is ", o.top_p, ", not in (0, 1]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("sampling top_p is ", o.top_p, ", not in (0, 1]"));
   }
   if (!(o.min_p >= 0 && o.min_p <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("sampling min_p is ", o.min_p, ", not in [0, 1]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("sampling min_p is ", o.min_p, ", not in [0, 1]"));
   }
   if (o.top_k < 0) {
     return absl::InvalidArgumentError(absl::StrCat("sampling top_k is ", o.top_k, ", below 0"));

@@ -9,10 +9,10 @@
 namespace scout {
 
 struct SamplingOptions {
-  int32_t top_k = 0;       // 0 all
-  float temperature = 0;   // 0 greedy
-  float top_p = 1;         // in (0, 1]
-  float min_p = 0;         // in [0, 1]
+  int32_t top_k = 0;      // 0 all
+  float temperature = 0;  // 0 greedy
+  float top_p = 1;        // in (0, 1]
+  float min_p = 0;        // in [0, 1]
   uint64_t seed = 0;
 };
 

@@ -1,4 +1,5 @@
-// The C edge: NULLs, option structs of other sizes, error objects, lifetimes, busy, reentrant, fork.
+// The C edge: NULLs, option structs of other sizes, error objects, lifetimes, busy, reentrant,
+// fork.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,16 +26,19 @@ struct Handles {
 Handles Open(int32_t max_tokens = 256) {
   Handles h;
   scout_error* error = nullptr;
-  EXPECT_EQ(scout_model_load(kModel, nullptr, &h.model, &error), SCOUT_OK) << scout_error_message(error);
+  EXPECT_EQ(scout_model_load(kModel, nullptr, &h.model, &error), SCOUT_OK)
+      << scout_error_message(error);
   scout_engine_options eo;
   scout_engine_options_init(&eo);
   eo.n_threads = 2;
   eo.max_step_tokens = 16;
-  EXPECT_EQ(scout_engine_create(h.model, &eo, &h.engine, &error), SCOUT_OK) << scout_error_message(error);
+  EXPECT_EQ(scout_engine_create(h.model, &eo, &h.engine, &error), SCOUT_OK)
+      << scout_error_message(error);
   scout_session_options so;
   scout_session_options_init(&so);
   so.max_tokens = max_tokens;
-  EXPECT_EQ(scout_session_create(h.engine, &so, &h.session, &error), SCOUT_OK) << scout_error_message(error);
+  EXPECT_EQ(scout_session_create(h.engine, &so, &h.session, &error), SCOUT_OK)
+      << scout_error_message(error);
   return h;
 }
 
@@ -145,7 +149,8 @@ TEST(Nulls, EveryFunctionTakesThem) {
       scout_session_tokens(nullptr, &token, 1, &n, nullptr),
       scout_session_logits(nullptr, &logits, 1, nullptr),
       scout_session_decode(nullptr, nullptr, &token, nullptr)};
-  for (size_t i = 0; i < std::size(results); ++i) EXPECT_EQ(results[i], SCOUT_INVALID_ARGUMENT) << i;
+  for (size_t i = 0; i < std::size(results); ++i)
+    EXPECT_EQ(results[i], SCOUT_INVALID_ARGUMENT) << i;
   EXPECT_EQ(scout_session_position(nullptr), 0);
   EXPECT_EQ(scout_session_max_tokens(nullptr), 0);
   EXPECT_EQ(scout_tokenizer_vocab_size(nullptr), 0);
@@ -158,11 +163,14 @@ TEST(Nulls, EveryFunctionTakesThem) {
   scout_detokenizer_free(nullptr);
 
   const Handles h = Open();
-  EXPECT_EQ(scout_session_prefill(h.session, nullptr, 3, nullptr, nullptr, nullptr), SCOUT_INVALID_ARGUMENT);
-  EXPECT_EQ(scout_session_prefill(h.session, nullptr, -1, nullptr, nullptr, nullptr), SCOUT_INVALID_ARGUMENT);
+  EXPECT_EQ(scout_session_prefill(h.session, nullptr, 3, nullptr, nullptr, nullptr),
+            SCOUT_INVALID_ARGUMENT);
+  EXPECT_EQ(scout_session_prefill(h.session, nullptr, -1, nullptr, nullptr, nullptr),
+            SCOUT_INVALID_ARGUMENT);
   EXPECT_EQ(scout_session_prefill(h.session, nullptr, 0, nullptr, nullptr, nullptr), SCOUT_OK);
   const auto tokens = Tokens(4);
-  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr), SCOUT_OK);
+  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr),
+            SCOUT_OK);
   EXPECT_EQ(scout_session_decode(h.session, nullptr, nullptr, nullptr), SCOUT_INVALID_ARGUMENT);
   EXPECT_EQ(scout_session_logits(h.session, nullptr, 1 << 20, nullptr), SCOUT_INVALID_ARGUMENT);
   EXPECT_EQ(scout_session_tokens(h.session, nullptr, 4, &n, nullptr), SCOUT_INVALID_ARGUMENT);
@@ -182,8 +190,10 @@ TEST(Options, OlderAndNewerSizes) {
     std::memcpy(bytes, &size, sizeof size);
     scout_engine* engine = nullptr;
     scout_error* error = nullptr;
-    EXPECT_EQ(scout_engine_create(h.model, reinterpret_cast<scout_engine_options*>(bytes), &engine, &error),
-              SCOUT_OK) << size << ": " << scout_error_message(error);
+    EXPECT_EQ(scout_engine_create(h.model, reinterpret_cast<scout_engine_options*>(bytes), &engine,
+                                  &error),
+              SCOUT_OK)
+        << size << ": " << scout_error_message(error);
     scout_engine_free(engine);
   }
   auto status = [&](uint32_t size, size_t poke) {
@@ -192,8 +202,8 @@ TEST(Options, OlderAndNewerSizes) {
     if (poke != 0) bytes[poke] = 1;
     scout_engine* engine = nullptr;
     scout_error* error = nullptr;
-    const scout_status s =
-        scout_engine_create(h.model, reinterpret_cast<scout_engine_options*>(bytes), &engine, &error);
+    const scout_status s = scout_engine_create(
+        h.model, reinterpret_cast<scout_engine_options*>(bytes), &engine, &error);
     scout_engine_free(engine);
     EXPECT_EQ(s == SCOUT_OK, std::string(scout_error_message(error)).empty());
     scout_error_free(error);
@@ -215,7 +225,8 @@ TEST(Options, ResultStructsOfAnySizeAreFilledNoFurther) {
     alignas(8) uint8_t bytes[sizeof(scout_model_info)];
     std::memset(bytes, 0xAB, sizeof bytes);
     std::memcpy(bytes, &size, sizeof size);
-    ASSERT_EQ(scout_model_get_info(h.model, reinterpret_cast<scout_model_info*>(bytes), nullptr), SCOUT_OK);
+    ASSERT_EQ(scout_model_get_info(h.model, reinterpret_cast<scout_model_info*>(bytes), nullptr),
+              SCOUT_OK);
     for (size_t i = size; i < sizeof bytes; ++i) ASSERT_EQ(bytes[i], 0xAB) << size << " " << i;
   }
   scout_model_info info{};
@@ -255,8 +266,10 @@ TEST(Options, ReservedFieldsMustBeZero) {
   scout_prefill_options po;
   scout_prefill_options_init(&po);
   po.reserved = 1;
-  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 4, &po, nullptr, nullptr), SCOUT_INVALID_ARGUMENT);
-  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr), SCOUT_OK);
+  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 4, &po, nullptr, nullptr),
+            SCOUT_INVALID_ARGUMENT);
+  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr),
+            SCOUT_OK);
   scout_sampling_options sampling;
   scout_sampling_options_init(&sampling);
   sampling.reserved = 1;
@@ -277,7 +290,8 @@ TEST(Results, AFailedPrefillLeavesThemUnwritten) {
   std::memset(&result, 0x55, sizeof result);
   result.struct_size = sizeof result;
   const scout_sync_result before = result;
-  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, &result, nullptr), SCOUT_CAPACITY);
+  EXPECT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, &result, nullptr),
+            SCOUT_CAPACITY);
   EXPECT_EQ(std::memcmp(&result, &before, sizeof result), 0);
   Close(h);
 }
@@ -305,7 +319,8 @@ TEST(Lifetimes, HandlesAreFreedInAnyOrder) {
     Handles h = Open();
     scout_session* fork = nullptr;
     const auto tokens = Tokens(40);
-    ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, nullptr, nullptr), SCOUT_OK);
+    ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, nullptr, nullptr),
+              SCOUT_OK);
     ASSERT_EQ(scout_session_fork(h.session, 0, &fork, nullptr), SCOUT_OK);
     for (int what : order) {
       // On another thread than the one that made it.
@@ -386,7 +401,8 @@ TEST(Callbacks, MayUseOtherSessionsAndFreeTheirOwn) {
 TEST(Fork, TheChildsCallsSaySoAndItsFreesReturn) {
   const Handles h = Open();
   const auto tokens = Tokens(4);
-  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr), SCOUT_OK);
+  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 4, nullptr, nullptr, nullptr),
+            SCOUT_OK);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -429,13 +445,16 @@ TEST(Tokenizer, TextThereAndBackThroughTheCApi) {
   const std::string text = "Hello, w\xC3\xB6rld! \xF0\x9F\x98\x80 12345";
   std::vector<int32_t> ids(text.size() + 1);
   int64_t n = 0;
-  ASSERT_EQ(scout_tokenizer_encode(t, text.data(), static_cast<int64_t>(text.size()), SCOUT_ENCODE_BOS,
-                                   ids.data(), static_cast<int64_t>(ids.size()), &n, nullptr), SCOUT_OK);
+  ASSERT_EQ(
+      scout_tokenizer_encode(t, text.data(), static_cast<int64_t>(text.size()), SCOUT_ENCODE_BOS,
+                             ids.data(), static_cast<int64_t>(ids.size()), &n, nullptr),
+      SCOUT_OK);
   EXPECT_EQ(ids[0], scout_tokenizer_find(t, "<|begin_of_text|>"));
   std::string back(text.size(), 0);
   int64_t bytes = 0;
   ASSERT_EQ(scout_tokenizer_decode(t, ids.data(), n, SCOUT_DECODE_SKIP_SPECIAL, back.data(),
-                                   static_cast<int64_t>(back.size()), &bytes, nullptr), SCOUT_OK);
+                                   static_cast<int64_t>(back.size()), &bytes, nullptr),
+            SCOUT_OK);
   EXPECT_EQ(back, text);
   scout_detokenizer* d = nullptr;
   ASSERT_EQ(scout_detokenizer_create(t, SCOUT_DECODE_SKIP_SPECIAL, &d, nullptr), SCOUT_OK);
@@ -476,7 +495,8 @@ TEST(Chat, MessagesMayBeOfANewerAndLargerStruct) {
   ids2.resize(n2);
   EXPECT_EQ(ids, ids2);
   messages[1].future = 1;
-  EXPECT_EQ(scout_tokenizer_chat(t, &messages[0].base, 2, 1, nullptr, 0, &n, nullptr), SCOUT_INVALID_ARGUMENT);
+  EXPECT_EQ(scout_tokenizer_chat(t, &messages[0].base, 2, 1, nullptr, 0, &n, nullptr),
+            SCOUT_INVALID_ARGUMENT);
   plain[1].role = nullptr;
   EXPECT_EQ(scout_tokenizer_chat(t, plain, 2, 1, nullptr, 0, &n, nullptr), SCOUT_INVALID_ARGUMENT);
   scout_tokenizer_free(t);
@@ -514,7 +534,8 @@ TEST(Load, ProgressRunsToTheEndAndCancels) {
 TEST(Stats, CountWhatHappened) {
   const Handles h = Open();
   const auto tokens = Tokens(40);
-  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, nullptr, nullptr), SCOUT_OK);
+  ASSERT_EQ(scout_session_prefill(h.session, tokens.data(), 40, nullptr, nullptr, nullptr),
+            SCOUT_OK);
   scout_engine_stats s{};
   s.struct_size = sizeof s;
   ASSERT_EQ(scout_engine_get_stats(h.engine, &s, nullptr), SCOUT_OK);

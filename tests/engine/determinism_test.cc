@@ -1,5 +1,5 @@
-// A row's logits are a function of the tokens before it: the same bits whatever the pieces, threads,
-// rewinds, forks and syncs. Sequences span many attention segments (pages) and chunks.
+// A row's logits are a function of the tokens before it: the same bits whatever the pieces,
+// threads, rewinds, forks and syncs. Sequences span many attention segments (pages) and chunks.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +24,8 @@ std::vector<Variant> Variants() {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   all.push_back({.model = "scout-hd128", .exact = true, .page_tokens = 64});
   all.push_back({.model = "maverick-tiny", .exact = false});
-  all.push_back({.model = "gguf/scout-small/Q8_0.gguf", .exact = false, .reference = true, .chunk = 80});
+  all.push_back(
+      {.model = "gguf/scout-small/Q8_0.gguf", .exact = false, .reference = true, .chunk = 80});
   for (Isa isa : {Isa::kPortable, Isa::kAvx2}) {
     if (kernels::cpu_backend(isa) == nullptr) continue;
     all.push_back({.model = "scout-small", .exact = true, .isa = isa, .chunk = 48});
@@ -138,7 +139,8 @@ TEST_P(Determinism, SyncWithAChangedTail) {
       changed.push_back(static_cast<int32_t>((tokens_[changed.size()] + 1) % vocab_));
     }
     SyncResult result;
-    ASSERT_TRUE(session->Sync(changed.data(), static_cast<int64_t>(changed.size()), {}, &result).ok());
+    ASSERT_TRUE(
+        session->Sync(changed.data(), static_cast<int64_t>(changed.size()), {}, &result).ok());
     const int64_t current_chunk = (kTokens - 1) / chunk_ * chunk_;
     EXPECT_EQ(result.kept, cut >= current_chunk ? cut : cut / chunk_ * chunk_);
     EXPECT_EQ(result.dropped, kTokens - cut);
@@ -200,7 +202,8 @@ TEST_P(Determinism, FlippedMergeOrderIsNoticed) {
   auto engine = MakeEngine(GetParam(), 1, 2048, /*flip_merge=*/true);
   ASSERT_NE(engine, nullptr);
   auto session = NewSession(engine);
-  EXPECT_GT(DifferingRows(baseline_, PrefillAll(*session, tokens_, {kTokens}), vocab_), kTokens / 4);
+  EXPECT_GT(DifferingRows(baseline_, PrefillAll(*session, tokens_, {kTokens}), vocab_),
+            kTokens / 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Determinism, testing::ValuesIn(Variants()),

@@ -11,10 +11,11 @@ namespace scout {
 
 std::string NameOf(const Variant& v) {
   std::string name = v.model + (v.exact ? "_exact" : "_fast");
-  name += v.reference ? "_reference"
+  name += v.reference                        ? "_reference"
           : v.isa == kernels::Isa::kPortable ? "_portable"
           : v.isa == kernels::Isa::kAvx2     ? "_avx2"
-          : v.isa == kernels::Isa::kAvx512   ? "_avx512" : "_cpu";
+          : v.isa == kernels::Isa::kAvx512   ? "_avx512"
+                                             : "_cpu";
   if (v.chunk > 0) name += "_chunk" + std::to_string(v.chunk);
   for (char& c : name) {
     if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) c = '_';
@@ -58,7 +59,8 @@ std::shared_ptr<Engine> MakeEngine(const Variant& variant, int64_t n_threads,
 std::vector<int32_t> RandomTokens(const Model& model, int64_t n, uint64_t seed) {
   std::mt19937_64 rng(seed);
   std::vector<int32_t> tokens(static_cast<size_t>(n));
-  for (int32_t& t : tokens) t = static_cast<int32_t>(rng() % static_cast<uint64_t>(model.config().vocab));
+  for (int32_t& t : tokens)
+    t = static_cast<int32_t>(rng() % static_cast<uint64_t>(model.config().vocab));
   return tokens;
 }
 

@@ -11,7 +11,7 @@
 namespace scout {
 
 struct Variant {
-  std::string model;   // below tests/golden
+  std::string model;  // below tests/golden
   bool exact = true;
   bool reference = false;
   kernels::Isa isa = kernels::Isa::kAuto;
@@ -30,7 +30,8 @@ std::vector<int32_t> RandomTokens(const Model& model, int64_t n, uint64_t seed);
 // Logits of rows, one after another: (n, vocab).
 using Rows = std::vector<float>;
 
-// Prefills tokens in pieces of the given sizes (the last size repeats) and returns all rows' logits.
+// Prefills tokens in pieces of the given sizes (the last size repeats) and returns all rows'
+// logits.
 Rows PrefillAll(Session& session, const std::vector<int32_t>& tokens, std::vector<int64_t> pieces);
 // Number of rows whose bits differ.
 int64_t DifferingRows(const Rows& a, const Rows& b, int64_t vocab);

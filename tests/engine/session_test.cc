@@ -27,7 +27,8 @@ class SessionTest : public testing::Test {
 TEST_F(SessionTest, CapacityIsRefusedBeforeAnythingChanges) {
   auto s = New(100);
   ASSERT_TRUE(s->Prefill(tokens_.data(), 90, {}, &result_).ok());
-  EXPECT_EQ(s->Prefill(tokens_.data(), 11, {}, &result_).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(s->Prefill(tokens_.data(), 11, {}, &result_).code(),
+            absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(s->position(), 90);
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(s->Decode({}).ok());
   EXPECT_EQ(s->Decode({}).status().code(), absl::StatusCode::kResourceExhausted);
@@ -92,7 +93,8 @@ TEST_F(SessionTest, AnOpenedSessionNeverRunsOut) {
   all.push_back(New(rest));
   for (auto& s : all) {
     while (s->position() < std::min<int64_t>(s->max_tokens(), 200)) {
-      const int64_t n = std::min<int64_t>(50, std::min<int64_t>(s->max_tokens(), 200) - s->position());
+      const int64_t n =
+          std::min<int64_t>(50, std::min<int64_t>(s->max_tokens(), 200) - s->position());
       ASSERT_TRUE(s->Prefill(tokens_.data(), n, {}, &result_).ok());
     }
   }
@@ -107,7 +109,8 @@ TEST_F(SessionTest, CancelKeepsTheFinishedSteps) {
     EXPECT_LE(done, total);
     return ++calls < 3;
   };
-  EXPECT_EQ(s->Prefill(tokens_.data(), 150, request, &result_).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(s->Prefill(tokens_.data(), 150, request, &result_).code(),
+            absl::StatusCode::kCancelled);
   EXPECT_EQ(calls, 3);
   EXPECT_EQ(s->position(), 96);  // three steps of 32
   ASSERT_TRUE(s->Sync(tokens_.data(), 150, {}, &result_).ok());
@@ -132,7 +135,9 @@ TEST_F(SessionTest, WantedRowsAreThoseOfTheWholePrefill) {
   ASSERT_TRUE(t->Prefill(tokens_.data(), 200, request, &result_).ok());
   for (size_t i = 0; i < wanted.size(); ++i) {
     EXPECT_EQ(std::memcmp(got.data() + i * vocab, all.data() + wanted[i] * vocab,
-                          static_cast<size_t>(vocab) * sizeof(float)), 0) << wanted[i];
+                          static_cast<size_t>(vocab) * sizeof(float)),
+              0)
+        << wanted[i];
   }
 }
 
@@ -224,9 +229,14 @@ TEST(EngineTest, RefusesBadOptionsByName) {
   EXPECT_NE(error([](auto& o) { o.page_tokens = 48; }).find("page_tokens"), std::string::npos);
   EXPECT_NE(error([](auto& o) { o.page_tokens = 8; }).find("page_tokens"), std::string::npos);
   EXPECT_NE(error([](auto& o) { o.n_threads = -1; }).find("n_threads"), std::string::npos);
-  EXPECT_NE(error([](auto& o) { o.max_step_tokens = -1; }).find("max_step_tokens"), std::string::npos);
+  EXPECT_NE(error([](auto& o) { o.max_step_tokens = -1; }).find("max_step_tokens"),
+            std::string::npos);
   EXPECT_NE(error([](auto& o) { o.kv_tokens = -1; }).find("kv_tokens"), std::string::npos);
-  EXPECT_NE(error([](auto& o) { o.exact = true; o.kv_format = 2; }).find("exact"), std::string::npos);
+  EXPECT_NE(error([](auto& o) {
+              o.exact = true;
+              o.kv_format = 2;
+            }).find("exact"),
+            std::string::npos);
 }
 
 }  // namespace

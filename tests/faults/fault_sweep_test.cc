@@ -1,6 +1,6 @@
 // Fails every allocation, every read and every thread creation once, each in a process of its own,
-// over load, prefill, fork, decode, text and description. Every run must end in an error code (or not need the call that
-// failed), leak nothing, and give the right tokens when it is tried again.
+// over load, prefill, fork, decode, text and description. Every run must end in an error code (or
+// not need the call that failed), leak nothing, and give the right tokens when it is tried again.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,7 +27,8 @@ struct Outcome {
 };
 
 // Text to ids, a dialog, ids to text as a stream, the model's description.
-scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens, scout_error** error) {
+scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens,
+                  scout_error** error) {
   scout_tokenizer* tokenizer = nullptr;
   scout_detokenizer* detokenizer = nullptr;
   static char json[20000];
@@ -38,7 +39,8 @@ scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens, s
   scout_status s = scout_model_describe(model, json, sizeof json, &n, error);
   if (s == SCOUT_OK) s = scout_model_tokenizer(model, &tokenizer, error);
   if (s == SCOUT_OK) {
-    s = scout_tokenizer_encode(tokenizer, text, sizeof text - 1, SCOUT_ENCODE_BOS, ids, 200, &n, error);
+    s = scout_tokenizer_encode(tokenizer, text, sizeof text - 1, SCOUT_ENCODE_BOS, ids, 200, &n,
+                               error);
   }
   if (s == SCOUT_OK) s = scout_tokenizer_chat(tokenizer, &message, 1, 1, ids, 200, &n, error);
   if (s == SCOUT_OK) s = scout_detokenizer_create(tokenizer, 0, &detokenizer, error);
@@ -103,7 +105,8 @@ int Child(const char* path, Kind kind, int64_t n, const Outcome& expected, int64
   faults::Arm(kind, 0);
   if (!faults::Fired()) return kNeverReached;
   if (faulty.status != SCOUT_OK && !faulty.has_message) return kNoMessage;
-  if (faulty.status == SCOUT_OK && std::memcmp(faulty.tokens, expected.tokens, sizeof faulty.tokens) != 0) {
+  if (faulty.status == SCOUT_OK &&
+      std::memcmp(faulty.tokens, expected.tokens, sizeof faulty.tokens) != 0) {
     return kWrongTokens;
   }
   const Outcome again = Scenario(path);
@@ -151,16 +154,21 @@ void RunSweep(const Sweep& sweep, int64_t stride) {
       int status = 0;
       ASSERT_EQ(waitpid(pids[i], &status, 0), pids[i]);
       const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-      if (code == kClean) ++clean;
-      else if (code == kNotNeeded) ++not_needed;
-      else if (code == kNeverReached) reached = false;
-      else bad.push_back("call " + std::to_string(numbers[i]) + ": " + std::to_string(code));
+      if (code == kClean)
+        ++clean;
+      else if (code == kNotNeeded)
+        ++not_needed;
+      else if (code == kNeverReached)
+        reached = false;
+      else
+        bad.push_back("call " + std::to_string(numbers[i]) + ": " + std::to_string(code));
     }
     ASSERT_LT(bad.size(), 20u) << bad[0] << ", " << bad[1] << " and more";
   }
   std::printf("%s over %s: %lld calls, every %lld-th failed: %lld clean errors, %lld not needed\n",
-              sweep.name, sweep.model, static_cast<long long>(total), static_cast<long long>(stride),
-              static_cast<long long>(clean), static_cast<long long>(not_needed));
+              sweep.name, sweep.model, static_cast<long long>(total),
+              static_cast<long long>(stride), static_cast<long long>(clean),
+              static_cast<long long>(not_needed));
   EXPECT_TRUE(bad.empty()) << bad.size() << " bad, the first: " << bad[0];
   EXPECT_GT(clean, 0);
   EXPECT_GE((clean + not_needed) * stride + stride, total) << "the sweep ended early";

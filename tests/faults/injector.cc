@@ -40,7 +40,8 @@ bool Fired() { return g_fired.load(); }
 
 #if defined(__SANITIZE_ADDRESS__)
 
-// The sanitizer owns malloc; operator new is replaced instead, and leaks are the sanitizer's to find.
+// The sanitizer owns malloc; operator new is replaced instead, and leaks are the sanitizer's to
+// find.
 int64_t LiveBlocks() { return -1; }
 
 #else
@@ -72,7 +73,8 @@ ssize_t read(int fd, void* buffer, size_t n) {
 }
 
 using CreateFn = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
-int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*), void* arg) {
+int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*),
+                   void* arg) {
   static const CreateFn real = reinterpret_cast<CreateFn>(dlsym(RTLD_NEXT, "pthread_create"));
   if (faults::Hit(faults::Kind::kThread)) return EAGAIN;
   return real(thread, attr, start, arg);
@@ -130,7 +132,9 @@ namespace {
 void* New(size_t n, size_t align) {
   if (faults::Hit(faults::Kind::kAllocation)) return nullptr;
   void* p = nullptr;
-  return posix_memalign(&p, align < sizeof(void*) ? sizeof(void*) : align, n == 0 ? 1 : n) == 0 ? p : nullptr;
+  return posix_memalign(&p, align < sizeof(void*) ? sizeof(void*) : align, n == 0 ? 1 : n) == 0
+             ? p
+             : nullptr;
 }
 void* NewOrThrow(size_t n, size_t align) {
   void* p = New(n, align);

@@ -146,6 +146,6 @@ TEST(Layout, InitialisersSetStructSize) {
 }
 
 TEST(Layout, VersionMatchesHeader) {
-  EXPECT_EQ(scout_version(), SCOUT_VERSION_MAJOR * 1000000u + SCOUT_VERSION_MINOR * 1000u +
-                                 SCOUT_VERSION_PATCH);
+  EXPECT_EQ(scout_version(),
+            SCOUT_VERSION_MAJOR * 1000000u + SCOUT_VERSION_MINOR * 1000u + SCOUT_VERSION_PATCH);
 }

@@ -15,11 +15,10 @@
 extern int host_round_trip(void);
 #endif
 
-typedef scout_status (*load_fn)(const char *, const scout_model_options *, scout_model **,
-                                scout_error **);
-typedef scout_status (*describe_fn)(const scout_model *, char *, int64_t, int64_t *,
-                                    scout_error **);
-typedef void (*free_fn)(scout_model *);
+typedef scout_status (*load_fn)(const char*, const scout_model_options*, scout_model**,
+                                scout_error**);
+typedef scout_status (*describe_fn)(const scout_model*, char*, int64_t, int64_t*, scout_error**);
+typedef void (*free_fn)(scout_model*);
 typedef int (*host_fn)(void);
 
 static load_fn load;
@@ -28,13 +27,13 @@ static free_fn release;
 static host_fn host;
 
 #ifdef OPEN
-static void *handles[2];
+static void* handles[2];
 
 /* The function of either object; the copy keeps within ISO C, where no cast does. */
-static int find(const char *name, void *function) {
+static int find(const char* name, void* function) {
   int i;
   for (i = 0; i < 2; ++i) {
-    void *symbol = dlsym(handles[i], name);
+    void* symbol = dlsym(handles[i], name);
     if (symbol != NULL) {
       memcpy(function, &symbol, sizeof(symbol));
       return 1;
@@ -44,7 +43,7 @@ static int find(const char *name, void *function) {
   return 0;
 }
 
-static int resolve(char **paths) {
+static int resolve(char** paths) {
   int i;
   for (i = 0; i < 2; ++i) {
     handles[i] = dlopen(paths[i], RTLD_NOW | RTLD_GLOBAL);
@@ -57,7 +56,7 @@ static int resolve(char **paths) {
          find("scout_model_free", &release) && find("host_round_trip", &host);
 }
 #else
-static int resolve(char **paths) {
+static int resolve(char** paths) {
   (void)paths;
   load = scout_model_load;
   describe = scout_model_describe;
@@ -67,9 +66,9 @@ static int resolve(char **paths) {
 }
 #endif
 
-static int describe_works(const char *path) {
+static int describe_works(const char* path) {
   static char json[1 << 20];
-  scout_model *model = NULL;
+  scout_model* model = NULL;
   int64_t size = 0;
   int good;
   if (load(path, NULL, &model, NULL) != SCOUT_OK) return 0;
@@ -79,7 +78,7 @@ static int describe_works(const char *path) {
   return good;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   int round;
 #ifdef OPEN
   if (argc != 4) return 2;

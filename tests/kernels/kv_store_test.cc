@@ -1,4 +1,6 @@
 // Keys and values into pages: place and bits, on every backend. SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
 #include "kernels/quant/half.h"
 #include "tests/kernels/kernel_test_util.h"
 
@@ -7,8 +9,8 @@ namespace {
 
 uint32_t expected_bits(float v, KvFormat format) {
   switch (format) {
-    case KvFormat::kF16:
-      return f32_to_f16(v);
+    case KvFormat::kF16:  // saturates
+      return f32_to_f16(v > kF16Max ? kF16Max : v < -kF16Max ? -kF16Max : v);
     case KvFormat::kBF16:
       return f32_to_bf16(v);
     case KvFormat::kF32:
@@ -70,6 +72,28 @@ TEST_P(KvStore, EveryElementInItsPlaceAndNothingElse) {
         }
       }
     }
+  }
+}
+
+TEST_P(KvStore, NotANumberStaysOneInEveryFormat) {
+  for (KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kBF16}) {
+    Input<float> k = normal_input(32, 103), v = normal_input(32, 104);
+    k[5] = v[9] = NAN;
+    Output<unsigned char> page(kv_page_bytes(format, 16, 1, 32));
+    void* pages[] = {page.data()};
+    backend().kv_store({k.data(), v.data(), pages, 0, 16, 1, 32, format, 0, 1});
+    auto value = [&](int64_t at) {
+      uint32_t bits = 0;
+      memcpy(&bits, page.data() + at * kv_elem_bytes(format), kv_elem_bytes(format));
+      if (format == KvFormat::kF16) return f16_to_f32(static_cast<uint16_t>(bits));
+      float f;
+      bits = format == KvFormat::kBF16 ? bits << 16 : bits;
+      memcpy(&f, &bits, sizeof f);
+      return f;
+    };
+    EXPECT_TRUE(std::isnan(value(5 * 16))) << static_cast<int>(format);
+    EXPECT_TRUE(std::isnan(value(32 * 16 + 9))) << static_cast<int>(format);
+    EXPECT_FALSE(std::isnan(value(6 * 16)));
   }
 }
 

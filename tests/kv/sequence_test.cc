@@ -4,14 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <random>
+#include <thread>
 
 namespace scout {
 namespace {
 
 using kernels::KvFormat;
 
-std::shared_ptr<KvLayout> Layout(std::vector<bool> global, int64_t chunk, int64_t page_tokens = 16) {
+std::shared_ptr<KvLayout> Layout(std::vector<bool> global, int64_t chunk,
+                                 int64_t page_tokens = 16) {
   auto layout = std::make_shared<KvLayout>();
   layout->global = std::move(global);
   layout->n_kv_heads = 1;
@@ -21,7 +24,9 @@ std::shared_ptr<KvLayout> Layout(std::vector<bool> global, int64_t chunk, int64_
   return layout;
 }
 
-int64_t Committed(const KvPools& pools) { return pools.global.committed() + pools.chunked.committed(); }
+int64_t Committed(const KvPools& pools) {
+  return pools.global.committed() + pools.chunked.committed();
+}
 int64_t InUse(const KvPools& pools) { return pools.global.in_use() + pools.chunked.in_use(); }
 
 // Writes a stamp for each appended position through the page table, as kv_store would (V part).
@@ -71,7 +76,7 @@ TEST(SequenceKv, KeepsGlobalLayersAndOneChunkOfTheOthers) {
   auto kv = *SequenceKv::Create(pool, layout, 100);
   EXPECT_EQ(Committed(*pool), 7 + 2);  // 100 tokens of 16 a page; a chunk of 32
   Append(*kv, 70, 1);
-  EXPECT_EQ(InUse(*pool), 5 + 1);     // positions 64..69 alone in the chunked layer
+  EXPECT_EQ(InUse(*pool), 5 + 1);  // positions 64..69 alone in the chunked layer
   for (int64_t p = 0; p < 70; ++p) EXPECT_EQ(Slot(*kv, 1, p)[0], 100000.0f + p);
   for (int64_t p = 64; p < 70; ++p) EXPECT_EQ(Slot(*kv, 0, p)[0], 100000.0f + p);
   kv.reset();
@@ -148,6 +153,36 @@ TEST(SequenceKv, RewindIntoSharedPagesFailsCleanlyWithoutRoom) {
   Append(*b, 48, 2);
   EXPECT_EQ(Slot(*a, 0, 50)[0], 100000.0f + 50);
   EXPECT_EQ(Slot(*b, 0, 50)[0], 200000.0f + 50);
+}
+
+// The other holder of a shared page may let go at any moment of our copying it: no page and no
+// commitment is lost or promised twice.
+TEST(SequenceKv, CopyingASharedPageWhileItsOtherHolderEnds) {
+  auto layout = Layout({false, true}, 64);
+  auto pool = std::make_shared<KvPools>(layout->page_bytes(), 12, 8);
+  for (int round = 0; round < 3000; ++round) {
+    auto a = *SequenceKv::Create(pool, layout, 64);
+    Append(*a, 40, 1);
+    auto b = *a->Fork(64);
+    ASSERT_TRUE(b->Truncate(20).ok());
+    std::atomic<bool> go{false};
+    std::thread other([&] {
+      while (!go.load()) {
+      }
+      for (int i = 0; i < round % 200 && go.load(); ++i) {
+      }
+      a.reset();
+    });
+    go.store(true);
+    b->PrepareAppend(10);
+    b->FinishAppend(10);
+    other.join();
+    ASSERT_EQ(pool->global.committed(), layout->GlobalPages(64)) << round;
+    ASSERT_EQ(pool->chunked.committed(), layout->ChunkedPages(64)) << round;
+    b.reset();
+    ASSERT_EQ(Committed(*pool), 0);
+    ASSERT_EQ(InUse(*pool), 0);
+  }
 }
 
 // Random operations on a family of forks against a plain shadow of what each should hold.

@@ -124,6 +124,10 @@ TEST(ConfigJson, LayerKinds) {
   EXPECT_TRUE(by_interval->layers[1].global);
   EXPECT_EQ(With({{"no_rope_layers", ""}})->n_global_layers(), 0);  // every fourth of two
   EXPECT_EQ(With({{"no_rope_layers", "[0,0,1]"}})->n_global_layers(), 2);
+  for (const char* bad : {"0", "-4"}) {  // refused, also where it is not needed
+    EXPECT_FALSE(With({{"no_rope_layer_interval", bad}}).ok()) << bad;
+    EXPECT_FALSE(With({{"no_rope_layers", "[]"}, {"no_rope_layer_interval", bad}}).ok()) << bad;
+  }
   auto dense = With({{"moe_layers", "[]"}, {"num_local_experts", ""}});
   ASSERT_TRUE(dense.ok()) << dense.status();
   EXPECT_EQ(dense->n_moe_layers(), 0);

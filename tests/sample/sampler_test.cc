@@ -32,16 +32,20 @@ TEST(Sample, NothingFiniteIsAnError) {
 TEST(Sample, RefusesOptionsByName) {
   const float logits[] = {1, 2};
   for (auto [o, name] : std::vector<std::pair<SamplingOptions, std::string>>{
-           {{.temperature = -1}, "temperature"}, {{.temperature = kNan}, "temperature"},
-           {{.temperature = 1, .top_p = 0}, "top_p"}, {{.temperature = 1, .top_p = 1.5f}, "top_p"},
-           {{.top_k = -1}, "top_k"}, {{.min_p = 2}, "min_p"}}) {
+           {{.temperature = -1}, "temperature"},
+           {{.temperature = kNan}, "temperature"},
+           {{.temperature = 1, .top_p = 0}, "top_p"},
+           {{.temperature = 1, .top_p = 1.5f}, "top_p"},
+           {{.top_k = -1}, "top_k"},
+           {{.min_p = 2}, "min_p"}}) {
     auto s = Sample(logits, 2, o, 0).status();
     EXPECT_EQ(s.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_NE(s.message().find(name), std::string::npos) << s;
   }
 }
 
-std::vector<double> Frequencies(const std::vector<float>& logits, SamplingOptions o, int n = 40000) {
+std::vector<double> Frequencies(const std::vector<float>& logits, SamplingOptions o,
+                                int n = 40000) {
   std::vector<double> f(logits.size());
   for (int i = 0; i < n; ++i) f[*Sample(logits.data(), logits.size(), o, i)] += 1.0 / n;
   return f;
@@ -57,7 +61,8 @@ TEST(Sample, DrawsWithTheProbabilitiesOfTheSoftmax) {
 }
 
 TEST(Sample, TopKTopPAndMinPCutTheTail) {
-  const std::vector<float> logits = {std::log(0.5f), std::log(0.3f), std::log(0.15f), std::log(0.05f)};
+  const std::vector<float> logits = {std::log(0.5f), std::log(0.3f), std::log(0.15f),
+                                     std::log(0.05f)};
   auto k = Frequencies(logits, {.top_k = 2, .temperature = 1, .seed = 1});
   EXPECT_NEAR(k[0], 0.625, 0.01);
   EXPECT_EQ(k[2] + k[3], 0);
