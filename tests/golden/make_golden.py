@@ -5,8 +5,7 @@
 
 Weights, configurations and golden values (of transformers in float32) are taken over as they are.
 Every vocabulary is replaced by one of this project's own (golden_vocab.py): golden values are about
-token ids, so they stay true. Of golden.safetensors the logits are kept, and in one folder the hidden
-states too. `scout-small` is the float32 GGUF model of that name, turned back into a Hugging Face
+token ids, so they stay true. Of golden.safetensors the logits are kept. `scout-small` is the float32 GGUF model of that name, turned back into a Hugging Face
 folder. weights.json lists sums over every matrix, computed here, that the loader's tests compare with
 what they have in memory.
 
@@ -25,7 +24,6 @@ from safetensors.torch import load_file, save_file
 import golden_vocab
 
 HF_FOLDERS = ["scout-tiny-bf16", "maverick-tiny", "scout-hd128"]
-HIDDEN_STATES_OF = "maverick-tiny"
 GGUF_FILES = {  # folder -> types
     "scout-small": ["F16", "Q8_0", "Q4_0"],
     "scout-k": ["Q4_K_M"],
@@ -39,13 +37,11 @@ TOKENIZER_CONFIG = {
 }
 
 
-def copy_golden(source, target, keep_hidden=False):
+def copy_golden(source, target):
     """source and target: path of the .json; the .safetensors lies beside it."""
     target.write_text(json.dumps(json.loads(source.read_text()), separators=(",", ":")) + "\n")
     tensors = load_file(source.with_suffix(".safetensors"))
-    if not keep_hidden:
-        tensors = {"logits": tensors["logits"]}
-    save_file(tensors, target.with_suffix(".safetensors"))
+    save_file({"logits": tensors["logits"]}, target.with_suffix(".safetensors"))
 
 
 def write_tokenizer(folder, size):
@@ -63,7 +59,7 @@ def copy_folder(source, target):
     config = json.loads((source / "config.json").read_text())
     shutil.copyfile(source / "config.json", target / "config.json")
     write_tokenizer(target, config["vocab_size"])
-    copy_golden(source / "golden.json", target / "golden.json", source.name == HIDDEN_STATES_OF)
+    copy_golden(source / "golden.json", target / "golden.json")
     if (source / "long.golden.json").exists():
         copy_golden(source / "long.golden.json", target / "long.golden.json")
 
@@ -224,7 +220,6 @@ def main():
                 if (source / f"{kind}.{part}.json").exists():
                     copy_golden(source / f"{kind}.{part}.json", target / f"{kind}.{part}.json")
             table[f"gguf/{folder}/{kind}.gguf"] = gguf_sums(target / f"{kind}.gguf")
-    shutil.copyfile(args.fixtures / "gguf" / "peer_error.json", args.out / "gguf" / "peer_error.json")
     with open(args.out / "weights.json", "w") as file:
         file.write("{\n" + ",\n".join(
             json.dumps(model) + ": {\n" + ",\n".join(
