@@ -4,9 +4,10 @@
 # To compile: compiler, build tools, protoc, JSON headers; dpkg-dev unpacks the sources of abseil
 # and protobuf (scripts/build_deps). CMake also looks for what the tests are compiled with.
 build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compiler
-                nlohmann-json3-dev libxxhash-dev libgtest-dev libprotobuf-dev python3)
+                nlohmann-json3-dev libxxhash-dev libgtest-dev libprotobuf-dev pkg-config
+                python3)
 # What the tests run beside their own programs.
-test_packages=(pkg-config valgrind)
+test_packages=(valgrind)
 
 # need_packages PACKAGE...: no call of apt at all where nothing is missing.
 need_packages() {

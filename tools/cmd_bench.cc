@@ -179,6 +179,11 @@ Failure RunBench(const Args& args) {
   int64_t longest = std::max<int64_t>(1, bench.gen + 1);
   for (int64_t p : bench.prompts) longest = std::max(longest, p);
   int64_t deepest = *std::max_element(bench.depths.begin(), bench.depths.end());
+  if (deepest + longest > bench.info.context_length) {  // before minutes are spent on the others
+    return {kExitLimit, "--depth " + std::to_string(deepest) + " and " + std::to_string(longest) +
+                            " tokens more (--prompt, --gen) pass the model's context of " +
+                            std::to_string(bench.info.context_length)};
+  }
   uint64_t state = static_cast<uint64_t>(seed);
   bench.tokens.resize(deepest + longest);
   for (int32_t& t : bench.tokens) {

@@ -1,6 +1,7 @@
 /* Asks a Llama 4 model one question and streams the answer. SPDX-License-Identifier: Apache-2.0
  *
- *   cc -std=c99 ask.c $(pkg-config --cflags --libs scout) -o ask
+ *   cc -std=c99 ask.c $(pkg-config --cflags --libs scout) \
+ *      -Wl,-rpath,$(pkg-config --variable=libdir scout) -o ask
  *   ./ask models/tiny "What is the capital of France?"
  */
 #include <scout.h>

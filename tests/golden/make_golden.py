@@ -37,9 +37,12 @@ TOKENIZER_CONFIG = {
 }
 
 
-def copy_golden(source, target):
+def copy_golden(source, target, keep_file=True):
     """source and target: path of the .json; the .safetensors lies beside it."""
-    target.write_text(json.dumps(json.loads(source.read_text()), separators=(",", ":")) + "\n")
+    golden = json.loads(source.read_text())
+    if not keep_file:  # the name of the GGUF file that became a folder
+        golden.pop("file", None)
+    target.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
     tensors = load_file(source.with_suffix(".safetensors"))
     save_file({"logits": tensors["logits"]}, target.with_suffix(".safetensors"))
 
@@ -92,8 +95,8 @@ def folder_from_gguf(source, kind, target):
     config = json.loads((source / "config.json").read_text())
     shutil.copyfile(source / "config.json", target / "config.json")
     write_tokenizer(target, config["vocab_size"])
-    copy_golden(source / f"{kind}.golden.json", target / "golden.json")
-    copy_golden(source / "long.golden.json", target / "long.golden.json")
+    copy_golden(source / f"{kind}.golden.json", target / "golden.json", keep_file=False)
+    copy_golden(source / "long.golden.json", target / "long.golden.json", keep_file=False)
 
 
 # ---- GGUF files ----------------------------------------------------------------------------------
