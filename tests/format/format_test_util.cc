@@ -1,11 +1,7 @@
 // Shared by the tests of the format room. SPDX-License-Identifier: Apache-2.0
 #include "tests/format/format_test_util.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
 #include <set>
 
 namespace scout::test {
@@ -60,22 +56,6 @@ void ExpectError(const absl::Status& status, absl::StatusCode code,
     EXPECT_NE(std::string(status.message()).find(text), std::string::npos)
         << "\"" << text << "\" is not in: " << status;
   }
-}
-
-TempFolder::TempFolder() {
-  path_ = testing::TempDir() + "scout_format_XXXXXX";
-  if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no folder " << path_;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TempFolder::Write(const std::string& name, const std::string& bytes) const {
-  const std::string path = path_ + "/" + name;
-  std::ofstream(path, std::ios::binary) << bytes;
-  return path;
 }
 
 }  // namespace scout::test

@@ -10,6 +10,7 @@
 
 #include "lib/format/gguf.h"
 #include "lib/format/safetensors.h"
+#include "tests/util/temp_folder.h"
 
 namespace scout::test {
 
@@ -25,18 +26,5 @@ std::string TableFault(const std::vector<TensorEntry>& tensors, int64_t file_siz
 // The status has the code and its message every text.
 void ExpectError(const absl::Status& status, absl::StatusCode code,
                  std::initializer_list<std::string> texts);
-
-// A folder that goes away with the object.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  const std::string& path() const { return path_; }
-  // Writes a file and returns its path.
-  std::string Write(const std::string& name, const std::string& bytes) const;
-
- private:
-  std::string path_;
-};
 
 }  // namespace scout::test

@@ -1,10 +1,6 @@
 // A Llama 4 model of a few kilobytes as files. SPDX-License-Identifier: Apache-2.0
 #include "tests/model/small_model.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -53,25 +49,6 @@ uint32_t GgufNumber(const std::string& name) {
 }
 
 }  // namespace
-
-Folder::Folder() {
-  path_ = testing::TempDir() + "scout_model_XXXXXX";
-  if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no folder " << path_;
-}
-
-Folder::~Folder() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
-
-std::string Folder::Write(const std::string& name, const std::string& bytes) const {
-  const std::string path = path_ + "/" + name;
-  std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  EXPECT_TRUE(out.good()) << path;
-  return path;
-}
 
 SmallModel SmallModel::HuggingFace(const std::string& type, bool fused) {
   SmallModel model;

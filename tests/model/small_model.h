@@ -10,21 +10,11 @@
 #include <vector>
 
 #include "lib/model/model.h"
+#include "tests/util/temp_folder.h"
 
 namespace scout::test {
 
-// A folder that goes away with the object.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  const std::string& path() const { return path_; }
-  // Writes a file and returns its path.
-  std::string Write(const std::string& name, const std::string& bytes) const;
-
- private:
-  std::string path_;
-};
+using Folder = TempFolder;
 
 struct SmallTensor {
   std::string type;            // "F32", "F16", "BF16", or any name
