@@ -280,11 +280,6 @@ class GgufParser {
       }
       gguf_.alignment = *alignment;
     }
-    const int64_t* split = gguf_.find_int("split.count");
-    if (split != nullptr && *split > 1) {
-      return UnsupportedError(absl::StrCat("this is one part of a GGUF split into ", *split,
-                                           " files; join them with a split tool first"));
-    }
     return absl::OkStatus();
   }
 
@@ -378,13 +373,5 @@ class GgufParser {
 }  // namespace
 
 absl::StatusOr<Gguf> ParseGguf(const ByteSource& source) { return GgufParser(source).Parse(); }
-
-absl::StatusOr<Gguf> ReadGguf(const std::string& path) {
-  SCOUT_ASSIGN_OR_RETURN(auto file, File::Open(path));
-  absl::StatusOr<Gguf> gguf = ParseGguf(FileSource(*file));
-  if (!gguf.ok()) return AtPlace(gguf.status(), {.file = path});
-  gguf->table.files.push_back(std::move(file));
-  return gguf;
-}
 
 }  // namespace scout

@@ -23,7 +23,7 @@ struct Gguf {
   int64_t version = 0;
   int64_t alignment = 32;
   std::map<std::string, GgufValue, std::less<>> metadata;
-  TensorTable table;  // one file here; shapes turned round to outermost first
+  TensorTable table;  // a file per part; shapes turned round to outermost first
 
   // Typed lookups: null where the key is absent or of another kind (int is accepted as double).
   const int64_t* find_int(std::string_view key) const;
@@ -35,11 +35,13 @@ struct Gguf {
   const std::vector<double>* find_doubles(std::string_view key) const;
 };
 
-// Reads the header only, never tensor data. Limits hold before memory is taken: counts and lengths
-// are compared with the bytes left. DataLoss for a damaged file, Unsupported for big-endian files,
-// version 1, files split into several parts and what lies beyond this library's limits.
+// Reads headers only, never tensor data. Any part of a model split over several files
+// (NAME-00002-of-00003.gguf) gives the whole one: metadata of the first part, tensors of all.
+// Limits hold before memory is taken: counts and lengths are compared with the bytes left. NotFound
+// for a missing file or part, DataLoss for a damaged file or parts that do not belong together,
+// Unsupported for big-endian files, version 1 and what lies beyond this library's limits.
 absl::StatusOr<Gguf> ReadGguf(const std::string& path);
-// The same from any bytes; table.files stays empty.
+// One file or part from any bytes; table.files stays empty.
 absl::StatusOr<Gguf> ParseGguf(const ByteSource& source);
 
 }  // namespace scout

@@ -80,9 +80,6 @@ absl::Status CheckKind(const Gguf& gguf, Keys& keys) {
     return UnsupportedError(
         absl::StrCat("architecture \"", Printable(*architecture), "\" (not llama4)"));
   }
-  if (keys.Int("split.count", 1) > 1) {
-    return UnsupportedError("a model split over several GGUF files; merge them first");
-  }
   const std::string* scaling = gguf.find_string("llama4.rope.scaling.type");
   if (scaling != nullptr && *scaling != "none") {
     return UnsupportedError(absl::StrCat("rope scaling of type \"", Printable(*scaling), "\""));

@@ -172,13 +172,22 @@ std::string SmallModel::SafetensorsBytes() const {
   return builder.Build();
 }
 
-std::string SmallModel::GgufBytes() const {
+std::string SmallModel::GgufBytes(int part, int n_parts) const {
   GgufBuilder builder;
-  builder.Text("general.architecture", "llama4");
-  for (const auto& [key, value] : config) {
-    builder.U32("llama4." + key, static_cast<uint32_t>(std::stoul(value)));
+  if (part == 0) {
+    builder.Text("general.architecture", "llama4");
+    for (const auto& [key, value] : config) {
+      builder.U32("llama4." + key, static_cast<uint32_t>(std::stoul(value)));
+    }
   }
+  if (n_parts > 1) {
+    builder.Key("split.no", kGgufU16, Raw(static_cast<uint16_t>(part)));
+    builder.Key("split.count", kGgufU16, Raw(static_cast<uint16_t>(n_parts)));
+    builder.Key("split.tensors.count", kGgufI32, Raw(static_cast<int32_t>(tensors.size())));
+  }
+  int64_t i = 0;
   for (const auto& [name, tensor] : tensors) {
+    if (i++ * n_parts / static_cast<int64_t>(tensors.size()) != part) continue;
     std::vector<uint64_t> dims(tensor.shape.rbegin(), tensor.shape.rend());
     builder.Tensor(name, dims, GgufNumber(tensor.type), Encode(tensor.type, tensor.values));
   }

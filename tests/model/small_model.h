@@ -36,7 +36,8 @@ struct SmallModel {
 
   std::string ConfigJson() const;
   std::string SafetensorsBytes() const;
-  std::string GgufBytes() const;
+  // The whole file, or part `part` of a model split into n_parts (each with some of the tensors).
+  std::string GgufBytes(int part = 0, int n_parts = 1) const;
   // Writes config.json and model.safetensors.
   void WriteFolder(const Folder& folder) const;
 };
