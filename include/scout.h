@@ -387,8 +387,14 @@ SCOUT_API scout_status scout_session_logits(scout_session *session, float *logit
 
 /* ---- Sampling and decode ------------------------------------------------------------------------ */
 
-/* Applied in this order: temperature, top_k, top_p, min_p, draw. The random number is a function of
- * (seed, position), so a fork or a repeated decode gives the same token. */
+typedef struct scout_logit_bias {
+  int32_t token;
+  float bias;         /* added to the token's logit; -inf bans it */
+} scout_logit_bias;
+
+/* How a token is drawn. Applied in this order: repetition penalty, frequency and presence penalty,
+ * logit bias, temperature, top_k, top_p, min_p, draw. The random number is a function of (seed,
+ * position), so a fork or a repeated decode gives the same token. docs/sampling.md has formulas. */
 typedef struct scout_sampling_options {
   uint32_t struct_size;
   int32_t top_k;      /* keep the k most probable; 0 all */
@@ -397,17 +403,38 @@ typedef struct scout_sampling_options {
   float min_p;        /* in [0, 1]: drop what is less probable than min_p times the best; 0 none */
   uint32_t reserved;  /* 0 */
   uint64_t seed;
+  float repetition_penalty; /* > 0: of each token among the last penalty_window tokens, prompt and
+                               answer, a positive logit is divided by it, a negative one multiplied;
+                               default 1, none */
+  float frequency_penalty;  /* finite: subtracted for each time that the token is in the answer */
+  float presence_penalty;   /* finite: subtracted once where the token is in the answer */
+  int32_t reserved2;        /* 0 */
+  int64_t penalty_window;   /* tokens; 0: all that the session holds */
+  int64_t answer_start;     /* position of the answer's first token; default SCOUT_KEEP: where the
+                               last prefill or sync ended */
+  const scout_logit_bias *logit_bias; /* (n_logit_bias), read during the call; NULL for none; equal
+                                         tokens add up */
+  int64_t n_logit_bias;
 } scout_sampling_options;
 
 SCOUT_API void scout_sampling_options_init(scout_sampling_options *options); /* greedy */
 
 /* Draws the token after the last one, appends it and writes it to *token. Its KV is computed by the
- * next call that needs it. sampling NULL: greedy. Errors: INVALID_STATE (an empty session),
- * CAPACITY (position is at max_tokens, or as scout_session_logits), CORRUPT (no logit is finite: the
- * weights are at fault); the session then holds the same tokens as before. */
+ * next call that needs it. sampling NULL: greedy. Errors: INVALID_ARGUMENT (an option, named with
+ * its value; or logit_bias bans every token), INVALID_STATE (an empty session), CAPACITY (position is
+ * at max_tokens, or as scout_session_logits), CORRUPT (no logit is finite, or one is +inf: the weights
+ * are at fault); the session then holds the same tokens as before. */
 SCOUT_API scout_status scout_session_decode(scout_session *session,
                                             const scout_sampling_options *sampling, int32_t *token,
                                             scout_error **error);
+
+/* Natural logarithms of probabilities under softmax of the logits as they are, before any sampling
+ * option. logits: (n_logits) f32. *logprob becomes that of `token`. top_ids and top_logprobs:
+ * (n_top) the most probable, best first, of equals the lower id; id -1 and -inf where fewer are
+ * finite. Thread-safe. Errors: CORRUPT (no logit is finite, or one is +inf). */
+SCOUT_API scout_status scout_logprobs(const float *logits, int64_t n_logits, int32_t token,
+                                      float *logprob, int64_t n_top, int32_t *top_ids,
+                                      float *top_logprobs, scout_error **error);
 
 #ifdef __cplusplus
 }

@@ -89,6 +89,10 @@ absl::Status WriteResult(const void* from, const char* name, size_t known, void*
 // A field that must be zero until a later version gives it a meaning.
 absl::Status CheckReserved(uint64_t value, const char* name);
 
+// The caller's sampling options (NULL: greedy) as the library's own copy. Checks their form; values
+// are checked by CheckSampling, which knows the vocabulary.
+absl::StatusOr<SamplingOptions> ReadSampling(const scout_sampling_options* in);
+
 // Copies text or ids into the caller's buffer; OutOfRange (BUFFER_TOO_SMALL) where it is too small.
 template <typename T>
 absl::Status WriteArray(const T* data, int64_t n, const char* name, T* out, int64_t capacity,

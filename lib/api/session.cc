@@ -1,4 +1,4 @@
-// scout_session_* and sampling options: argument checks and conversion. No logic.
+// scout_session_*: argument checks and conversion. No logic.
 #include "lib/api/edge.h"
 
 using scout::api::CheckHandle;
@@ -131,13 +131,6 @@ void scout_prefill_options_init(scout_prefill_options* options) {
   options->struct_size = sizeof *options;
 }
 
-void scout_sampling_options_init(scout_sampling_options* options) {
-  if (options == nullptr) return;
-  std::memset(options, 0, sizeof *options);
-  options->struct_size = sizeof *options;
-  options->top_p = 1;
-}
-
 scout_status scout_session_create(scout_engine* engine, const scout_session_options* options,
                                   scout_session** session, scout_error** error) {
   return Guard(error, [&]() -> absl::Status {
@@ -220,17 +213,7 @@ scout_status scout_session_decode(scout_session* session, const scout_sampling_o
                                   int32_t* token, scout_error** error) {
   return WithSession(session, error, [&](scout::Session& s) -> absl::Status {
     if (token == nullptr) return NullError("token");
-    scout_sampling_options o;
-    scout_sampling_options_init(&o);
-    SCOUT_RETURN_IF_ERROR(
-        scout::api::ReadOptions(sampling, "scout_sampling_options", sizeof o, &o));
-    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(o.reserved, "scout_sampling_options"));
-    scout::SamplingOptions options;
-    options.top_k = o.top_k;
-    options.temperature = o.temperature;
-    options.top_p = o.top_p;
-    options.min_p = o.min_p;
-    options.seed = o.seed;
+    SCOUT_ASSIGN_OR_RETURN(const auto options, scout::api::ReadSampling(sampling));
     SCOUT_ASSIGN_OR_RETURN(*token, s.Decode(options));
     return absl::OkStatus();
   });

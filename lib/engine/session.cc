@@ -62,6 +62,7 @@ absl::Status Session::Prefill(const int32_t* tokens, int64_t n, const PrefillReq
   const int64_t kept = kv_->length();
   SCOUT_RETURN_IF_ERROR(CheckRows(request, kept, position() + n));
   SCOUT_RETURN_IF_ERROR(Extend(tokens, n, request));
+  answer_start_ = position();
   *result = {kept, 0, position() - kept};
   return absl::OkStatus();
 }
@@ -77,6 +78,7 @@ absl::Status Session::Sync(const int32_t* tokens, int64_t n, const PrefillReques
   const int64_t dropped = position() - common;
   SCOUT_RETURN_IF_ERROR(Rewind(common));
   SCOUT_RETURN_IF_ERROR(Extend(tokens + common, n - common, request));
+  answer_start_ = position();
   *result = {kept, dropped, position() - kept};
   return absl::OkStatus();
 }
@@ -88,6 +90,7 @@ absl::Status Session::Rewind(int64_t to) {
   }
   SCOUT_RETURN_IF_ERROR(kv_->Truncate(to));
   tokens_.resize(static_cast<size_t>(to));
+  answer_start_ = std::min(answer_start_, to);
   if (logits_tokens_ > to) logits_tokens_ = -1;
   return absl::OkStatus();
 }
@@ -165,6 +168,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Fork(int64_t max_tokens) const
   SCOUT_ASSIGN_OR_RETURN(auto kv, kv_->Fork(std::max<int64_t>(max_tokens, 1)));
   std::unique_ptr<Session> fork(new Session(engine_, std::move(kv)));
   fork->tokens_ = tokens_;
+  fork->answer_start_ = answer_start_;
   fork->logits_ = logits_;
   fork->logits_tokens_ = logits_tokens_;
   return fork;
@@ -202,13 +206,15 @@ absl::Status Session::ComputeLastLogits() {
 }
 
 absl::StatusOr<int32_t> Session::Decode(const SamplingOptions& sampling) {
-  SCOUT_RETURN_IF_ERROR(CheckSampling(sampling));
+  const int64_t vocab = engine_->model().config().vocab;
+  SCOUT_RETURN_IF_ERROR(CheckSampling(sampling, vocab));
   if (position() >= max_tokens()) {
     return CapacityError(absl::StrCat("the session holds its max_tokens of ", max_tokens()));
   }
   SCOUT_ASSIGN_OR_RETURN(const float* logits, Logits());
-  SCOUT_ASSIGN_OR_RETURN(const int32_t token,
-                         Sample(logits, engine_->model().config().vocab, sampling, position()));
+  const int64_t start = sampling.answer_start >= 0 ? sampling.answer_start : answer_start_;
+  SCOUT_ASSIGN_OR_RETURN(const int32_t token, sampler_.Sample(logits, vocab, sampling,
+                                                              {tokens_.data(), position(), start}));
   tokens_.push_back(token);
   return token;
 }

@@ -54,6 +54,8 @@ class Session {
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<SequenceKv> kv_;
   std::vector<int32_t> tokens_;  // kv_->length() <= tokens_.size(): the rest is computed on demand
+  int64_t answer_start_ = 0;     // where the last prefill or sync ended
+  Sampler sampler_;              // scratch
   std::vector<float> logits_;    // (vocab) after the first logits_tokens_ tokens
   int64_t logits_tokens_ = -1;   // -1: none
   Step step_;                    // reused

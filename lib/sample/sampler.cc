@@ -2,20 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <limits>
 
 namespace scout {
 namespace {
 
-struct Candidate {
-  float logit;
-  int32_t id;
-};
-
-// Most probable first; of equals the lower id, so that the order is one of values alone.
-bool Before(const Candidate& a, const Candidate& b) {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
+// Less probable than 2^-64 of the best counts as impossible: all of them together are below the
+// rounding of the sum.
+constexpr double kLeastLogWeight = -44.3614195558365;
+// So many of the most probable are tried for top-p before all are weighed.
+constexpr int64_t kFirstTry = 256;
 
 uint64_t Mix(uint64_t z) {
   z += 0x9E3779B97F4A7C15u;
@@ -24,29 +20,36 @@ uint64_t Mix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
+// Within the finite floats; -inf stays.
+float Clamped(double logit) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  if (logit == -INFINITY) return -INFINITY;
+  return static_cast<float>(std::clamp(logit, -kMost, kMost));
+}
+
+bool HasPenalty(const SamplingOptions& o) {
+  return o.repetition_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0;
+}
+
+// `cut` is the last that is kept. False for NaN.
+bool Kept(float logit, int64_t id, Candidate cut) {
+  return logit > cut.logit || (logit == cut.logit && id <= cut.id);
+}
+
+absl::Status CheckBest(float logit, int64_t id, int64_t position) {
+  if (logit > -INFINITY && logit < INFINITY) return absl::OkStatus();
+  if (logit == INFINITY) {
+    return CorruptError(absl::StrCat("the logit of token ", id, " at position ", position,
+                                     " is infinite: the weights give NaN or infinity"));
+  }
+  return CorruptError(absl::StrCat("no token has a finite logit at position ", position,
+                                   ": the weights give NaN or infinity"));
+}
+
 }  // namespace
 
 double CounterUniform(uint64_t seed, uint64_t position) {
   return static_cast<double>(Mix(Mix(seed) ^ position) >> 11) * 0x1.0p-53;
-}
-
-absl::Status CheckSampling(const SamplingOptions& o) {
-  if (!(o.temperature >= 0) || std::isinf(o.temperature)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sampling temperature is ", o.temperature, ", not a finite number >= 0"));
-  }
-  if (!(o.top_p > 0 && o.top_p <= 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sampling top_p is ", o.top_p, ", not in (0, 1]"));
-  }
-  if (!(o.min_p >= 0 && o.min_p <= 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("sampling min_p is ", o.min_p, ", not in [0, 1]"));
-  }
-  if (o.top_k < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("sampling top_k is ", o.top_k, ", below 0"));
-  }
-  return absl::OkStatus();
 }
 
 int32_t ArgMax(const float* logits, int64_t n) {
@@ -57,56 +60,163 @@ int32_t ArgMax(const float* logits, int64_t n) {
   return static_cast<int32_t>(best);
 }
 
-absl::StatusOr<int32_t> Sample(const float* logits, int64_t n, const SamplingOptions& options,
-                               int64_t position) {
-  SCOUT_RETURN_IF_ERROR(CheckSampling(options));
-  const int32_t best = ArgMax(logits, n);
-  if (!(logits[best] > -INFINITY)) {
-    return CorruptError(absl::StrCat("no token has a finite logit at position ", position,
-                                     ": the weights give NaN or infinity"));
+void Sampler::Count(const int32_t* first, const int32_t* last, int64_t n) {
+  counts_.resize(static_cast<size_t>(n), 0);
+  counted_.reserve(static_cast<size_t>(std::min(n, static_cast<int64_t>(last - first))));
+  for (; first < last; ++first) {
+    if (*first < 0 || *first >= n) continue;  // no logit to change
+    if (counts_[static_cast<size_t>(*first)]++ == 0) counted_.push_back(*first);
+  }
+}
+
+void Sampler::ForgetCounts() {
+  for (int32_t id : counted_) counts_[static_cast<size_t>(id)] = 0;
+  counted_.clear();
+}
+
+const float* Sampler::Adjust(const float* logits, int64_t n, const SamplingOptions& o,
+                             const TokenHistory& history) {
+  if (!HasPenalty(o) && o.logit_bias.empty()) return logits;
+  adjusted_.assign(logits, logits + n);
+  if (o.repetition_penalty != 1) {
+    const int64_t window = o.penalty_window > 0 ? std::min(o.penalty_window, history.n) : history.n;
+    Count(history.tokens + (history.n - window), history.tokens + history.n, n);
+    for (int32_t id : counted_) {
+      float& logit = adjusted_[static_cast<size_t>(id)];
+      const double wide = logit;
+      logit = Clamped(wide > 0 ? wide / o.repetition_penalty : wide * o.repetition_penalty);
+    }
+    ForgetCounts();
+  }
+  if (o.frequency_penalty != 0 || o.presence_penalty != 0) {
+    const int64_t start = std::clamp<int64_t>(history.answer_start, 0, history.n);
+    Count(history.tokens + start, history.tokens + history.n, n);
+    for (int32_t id : counted_) {
+      float& logit = adjusted_[static_cast<size_t>(id)];
+      const double count = counts_[static_cast<size_t>(id)];
+      logit = Clamped(logit - (count * o.frequency_penalty + o.presence_penalty));
+    }
+    ForgetCounts();
+  }
+  for (const LogitBias& b : o.logit_bias) {
+    float& logit = adjusted_[static_cast<size_t>(b.token)];
+    logit = Clamped(static_cast<double>(logit) + b.bias);
+  }
+  return adjusted_.data();
+}
+
+// candidates_ and weights_ become those down to `cut`, in the order of ids.
+void Sampler::Weigh(const float* logits, int64_t n, Candidate cut, float best, double temperature) {
+  candidates_.clear();
+  weights_.clear();
+  for (int64_t i = 0; i < n; ++i) {
+    if (!Kept(logits[i], i, cut)) continue;
+    candidates_.push_back({logits[i], static_cast<int32_t>(i)});
+    weights_.push_back((static_cast<double>(logits[i]) - best) / temperature);
+  }
+  ExpNotPositive(weights_.data(), static_cast<int64_t>(weights_.size()));
+}
+
+// The last of the smallest set, among those down to `cut`, with the probability top_p.
+Candidate Sampler::CutByMass(const float* logits, int64_t n, Candidate cut, float best,
+                             const SamplingOptions& o) {
+  Weigh(logits, n, cut, best, o.temperature);
+  double total = 0;
+  for (double w : weights_) total += w;
+  const double wanted = o.top_p * total;
+  if (static_cast<int64_t>(candidates_.size()) > 4 * kFirstTry) {
+    // Nearly always the most probable few are enough, and sorting those is cheap.
+    SelectTop(logits, n, kFirstTry, &candidates_);
+    std::sort(candidates_.begin(), candidates_.end(), Before);
+    double sum = 0;
+    for (const Candidate& c : candidates_) {
+      sum += ExpNotPositive((static_cast<double>(c.logit) - best) / o.temperature);
+      if (sum >= wanted) return c;
+    }
+    Weigh(logits, n, cut, best, o.temperature);
+  }
+  weighted_.clear();
+  weighted_.reserve(candidates_.size());
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    weighted_.push_back({candidates_[i], weights_[i]});
+  }
+  return SelectMass(&weighted_, wanted);
+}
+
+int32_t Sampler::Draw(const float* logits, int64_t n, int32_t best_id, const SamplingOptions& o,
+                      int64_t position) {
+  const float best = logits[best_id];
+  Candidate cut{Clamped(best + kLeastLogWeight * o.temperature),
+                std::numeric_limits<int32_t>::max()};
+  if (o.top_k > 0 && o.top_k < n) {
+    SelectTop(logits, n, o.top_k, &candidates_);
+    const Candidate last = *std::max_element(candidates_.begin(), candidates_.end(), Before);
+    if (Before(last, cut)) cut = last;
+  }
+  if (o.top_p < 1) cut = CutByMass(logits, n, cut, best, o);
+  Weigh(logits, n, cut, best, o.temperature);
+  double total = 0;
+  for (double& w : weights_) {
+    if (w < o.min_p) w = 0;
+    total += w;
+  }
+  // The inverse of the distribution function over ascending ids.
+  const double target = CounterUniform(o.seed, static_cast<uint64_t>(position)) * total;
+  double sum = 0;
+  int32_t last = best_id;
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    if (weights_[i] == 0) continue;
+    sum += weights_[i];
+    last = candidates_[i].id;
+    if (sum > target) break;
+  }
+  return last;
+}
+
+absl::StatusOr<int32_t> Sampler::Sample(const float* logits, int64_t n,
+                                        const SamplingOptions& options,
+                                        const TokenHistory& history) {
+  SCOUT_RETURN_IF_ERROR(CheckSampling(options, n));
+  const int32_t raw_best = ArgMax(logits, n);
+  SCOUT_RETURN_IF_ERROR(CheckBest(logits[raw_best], raw_best, history.n));
+  const float* adjusted = Adjust(logits, n, options, history);
+  const int32_t best = adjusted == logits ? raw_best : ArgMax(adjusted, n);
+  if (!(adjusted[best] > -INFINITY)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "sampling logit_bias bans every token that has a finite logit at position ", history.n));
   }
   if (options.temperature == 0) return best;
+  return Draw(adjusted, n, best, options, history.n);
+}
 
-  std::vector<Candidate> candidates;
-  candidates.reserve(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
-    if (!std::isnan(logits[i])) candidates.push_back({logits[i], static_cast<int32_t>(i)});
+absl::StatusOr<float> Sampler::LogProbs(const float* logits, int64_t n, int32_t chosen,
+                                        int64_t n_top, std::vector<TokenLogProb>* top) {
+  if (chosen < 0 || chosen >= n) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token ", chosen, " is outside the vocabulary of ", n));
   }
-  const size_t keep = options.top_k > 0
-                          ? std::min(candidates.size(), static_cast<size_t>(options.top_k))
-                          : candidates.size();
-  std::partial_sort(candidates.begin(), candidates.begin() + keep, candidates.end(), Before);
-  candidates.resize(keep);
-
-  // Weights relative to the best, exp((logit - best) / temperature), in double and in fixed order.
-  std::vector<double> weights(candidates.size());
+  if (n_top < 0) return absl::InvalidArgumentError(absl::StrCat("n_top is ", n_top));
+  const int32_t best_id = ArgMax(logits, n);
+  const float best = logits[best_id];
+  if (!(best > -INFINITY && best < INFINITY)) {
+    return CorruptError("no token has a finite logit, or one is infinite");
+  }
+  constexpr double kLeast = std::numeric_limits<float>::lowest();
+  Weigh(logits, n, {static_cast<float>(kLeast), std::numeric_limits<int32_t>::max()}, best, 1);
   double total = 0;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    const double gap = static_cast<double>(candidates[i].logit) - candidates[0].logit;
-    weights[i] = std::exp(gap / options.temperature);
-    total += weights[i];
+  for (double w : weights_) total += w;
+  const double log_total = best + std::log(total);
+  auto logprob = [&](float logit) {
+    return std::isnan(logit) ? -INFINITY : static_cast<float>(logit - log_total);
+  };
+  top->clear();
+  if (n_top > 0) {
+    SelectTop(logits, n, n_top, &candidates_);
+    std::sort(candidates_.begin(), candidates_.end(), Before);
+    top->reserve(candidates_.size());
+    for (const Candidate& c : candidates_) top->push_back({c.id, logprob(c.logit)});
   }
-  size_t last = candidates.size();
-  if (options.top_p < 1) {
-    double sum = 0;
-    for (size_t i = 0; i < last; ++i) {
-      sum += weights[i];
-      if (sum >= options.top_p * total) {
-        last = i + 1;
-        break;
-      }
-    }
-  }
-  while (last > 1 && weights[last - 1] < options.min_p) --last;
-
-  double kept = 0;
-  for (size_t i = 0; i < last; ++i) kept += weights[i];
-  double target = CounterUniform(options.seed, static_cast<uint64_t>(position)) * kept;
-  for (size_t i = 0; i + 1 < last; ++i) {
-    target -= weights[i];
-    if (target < 0) return candidates[i].id;
-  }
-  return candidates[last - 1].id;
+  return logprob(logits[chosen]);
 }
 
 }  // namespace scout

@@ -117,7 +117,7 @@ SCOUT_AT(scout_sync_result, dropped, 16);
 SCOUT_AT(scout_sync_result, computed, 24);
 
 // scout_sampling_options
-SCOUT_SIZE(scout_sampling_options, 32);
+SCOUT_SIZE(scout_sampling_options, 80);
 SCOUT_AT(scout_sampling_options, struct_size, 0);
 SCOUT_AT(scout_sampling_options, top_k, 4);
 SCOUT_AT(scout_sampling_options, temperature, 8);
@@ -125,6 +125,19 @@ SCOUT_AT(scout_sampling_options, top_p, 12);
 SCOUT_AT(scout_sampling_options, min_p, 16);
 SCOUT_AT(scout_sampling_options, reserved, 20);
 SCOUT_AT(scout_sampling_options, seed, 24);
+SCOUT_AT(scout_sampling_options, repetition_penalty, 32);
+SCOUT_AT(scout_sampling_options, frequency_penalty, 36);
+SCOUT_AT(scout_sampling_options, presence_penalty, 40);
+SCOUT_AT(scout_sampling_options, reserved2, 44);
+SCOUT_AT(scout_sampling_options, penalty_window, 48);
+SCOUT_AT(scout_sampling_options, answer_start, 56);
+SCOUT_AT(scout_sampling_options, logit_bias, 64);
+SCOUT_AT(scout_sampling_options, n_logit_bias, 72);
+
+// scout_logit_bias
+SCOUT_SIZE(scout_logit_bias, 8);
+SCOUT_AT(scout_logit_bias, token, 0);
+SCOUT_AT(scout_logit_bias, bias, 4);
 
 // What the initialisers write is what the header says.
 TEST(Layout, InitialisersSetStructSize) {
