@@ -16,7 +16,8 @@
  *    environment or changes the locale. A failed allocation or thread creation is an error code.
  *  - Threads: model, engine and tokenizer are safe from any thread. A session is used by one thread
  *    at a time: a second concurrent call returns SCOUT_BUSY and changes nothing. Different sessions
- *    of one engine may be used from different threads. A detokenizer belongs to one thread at a time.
+ *    of one engine may be used from different threads. A detokenizer or tool
+ *    parser belongs to one thread at a time.
  *  - Progress callbacks run on the thread that made the call, log callbacks on any. A call on the
  *    session whose callback is running returns SCOUT_REENTRANT. Callbacks must not throw or longjmp.
  *  - After fork(2), the child's calls on handles made before it return SCOUT_FORKED, and freeing
@@ -216,21 +217,136 @@ SCOUT_API int32_t scout_tokenizer_is_end(const scout_tokenizer *tokenizer, int32
 /* Id of a token by its exact name, such as "<|eot|>", or -1. */
 SCOUT_API int32_t scout_tokenizer_find(const scout_tokenizer *tokenizer, const char *name);
 
-typedef struct scout_chat_message {
+/* A call that an assistant's message makes. */
+typedef struct scout_tool_call {
   uint32_t struct_size; /* the same in every element of an array: it is the array's stride */
   uint32_t reserved;    /* 0 */
+  const char *name;     /* of the function, NUL-terminated */
+  const char *arguments;/* a JSON object */
+  int64_t arguments_bytes; /* SCOUT_KEEP: arguments is NUL-terminated */
+} scout_tool_call;
+
+enum {
+  SCOUT_END_AUTO = 0,      /* the style's own: <|eom|> after a tool's result and after an assistant's
+                              calls, else <|eot|>; always <|eot|> in SCOUT_TOOL_STYLE_JSON */
+  SCOUT_END_OF_TURN = 1,   /* <|eot|> */
+  SCOUT_END_OF_MESSAGE = 2 /* <|eom|> */
+};
+
+typedef struct scout_chat_message {
+  uint32_t struct_size; /* the same in every element of an array: it is the array's stride */
+  int32_t end;          /* SCOUT_END_*: the token behind the message */
   const char *role;     /* "system", "user", "assistant", "tool" (or "ipython"); NUL-terminated */
   const char *content;  /* UTF-8; text of special tokens in it stays text */
   int64_t content_bytes;/* SCOUT_KEEP: content is NUL-terminated */
+  const scout_tool_call *tool_calls; /* of an assistant, after its content; or NULL */
+  int64_t n_tool_calls;
 } scout_chat_message;
 
-/* A dialog to tokens in the Llama 4 format, begin-of-text first. With add_generation_prompt the
- * header of the assistant's answer is appended. Ids and errors as scout_tokenizer_encode; also
- * UNSUPPORTED where the vocabulary lacks the format's special tokens. */
+/* Llama 4's published formats differ in how tools are defined and called; docs/chat.md has them. */
+enum {
+  SCOUT_TOOL_STYLE_PYTHON = 0,   /* the prompt format page: [name(argument=value), ...] */
+  SCOUT_TOOL_STYLE_JSON = 1,     /* the checkpoint's template: {"name": ..., "parameters": ...}; it
+                                    takes white space off the ends of the system message */
+  SCOUT_TOOL_STYLE_REFERENCE = 2 /* the reference encoder's JSON; it has no words for definitions */
+};
+enum {
+  SCOUT_TOOLS_AUTO = 0,      /* PYTHON: system message; JSON: the user's first message */
+  SCOUT_TOOLS_IN_SYSTEM = 1, /* PYTHON makes one where the dialog has none */
+  SCOUT_TOOLS_IN_USER = 2
+};
+
+typedef struct scout_chat_options {
+  uint32_t struct_size;
+  int32_t add_generation_prompt; /* 1 (default): end with the header of the assistant's answer */
+  const scout_chat_message *messages;
+  int64_t n_messages;
+  const char *tools;    /* definitions, a JSON list of objects with "name" (or with "function" that is
+                           such an object), written as given; NULL for none */
+  int64_t tools_bytes;  /* SCOUT_KEEP (default): tools is NUL-terminated */
+  int32_t tool_style;   /* SCOUT_TOOL_STYLE_* */
+  int32_t tools_place;  /* SCOUT_TOOLS_* */
+} scout_chat_options;
+
+SCOUT_API void scout_chat_options_init(scout_chat_options *options);
+
+/* A dialog to tokens in the Llama 4 format, begin-of-text first. A template that a checkpoint brings
+ * is never run. Nothing of the caller's text becomes a special token. Ids and errors as
+ * scout_tokenizer_encode; INVALID_ARGUMENT also for tools or arguments that are not the JSON they
+ * should be, and for what a style cannot express; UNSUPPORTED where the vocabulary lacks a token of
+ * the format. */
 SCOUT_API scout_status scout_tokenizer_chat(const scout_tokenizer *tokenizer,
-                                            const scout_chat_message *messages, int64_t n_messages,
-                                            int32_t add_generation_prompt, int32_t *ids,
+                                            const scout_chat_options *options, int32_t *ids,
                                             int64_t capacity, int64_t *n_ids, scout_error **error);
+
+/* ---- Tool calls in an answer -------------------------------------------------------------------- */
+
+/* Finds calls in the text of an answer while it comes, in both forms: [name(argument=value), ...] and
+ * {"name": ..., "parameters": {...}} or a list of such, anywhere in the text, with or without
+ * <|python_start|> and <|python_end|>. Needs no tokenizer. A parser is used by one thread at a time.
+ * Time is linear in the text; memory is bounded by max_call_bytes and the events not yet taken. */
+typedef struct scout_tool_parser scout_tool_parser;
+
+enum {
+  SCOUT_TOOL_CALLS_AT_START = 1 /* calls only before any other text but white space */
+};
+
+typedef struct scout_tool_parser_options {
+  uint32_t struct_size;
+  uint32_t flags;         /* SCOUT_TOOL_CALLS_AT_START */
+  const char *tools;      /* definitions as in scout_chat_options: only these names are calls; NULL:
+                             every name is */
+  int64_t tools_bytes;    /* SCOUT_KEEP (default): tools is NUL-terminated */
+  int64_t max_call_bytes; /* of one group of calls, 1 to 2^28; default 2^20 */
+  int32_t max_depth;      /* of lists and objects in an argument, 1 to 1000; default 32 */
+  int32_t reserved;       /* 0 */
+} scout_tool_parser_options;
+
+SCOUT_API void scout_tool_parser_options_init(scout_tool_parser_options *options);
+
+enum {
+  SCOUT_TOOL_NONE = 0,      /* no event is left */
+  SCOUT_TOOL_TEXT = 1,      /* text that is not part of a call */
+  SCOUT_TOOL_MARKER = 2,    /* text is <|python_start|> or <|python_end|> */
+  SCOUT_TOOL_BEGIN = 3,     /* call `index` to `name` has begun */
+  SCOUT_TOOL_ARGUMENTS = 4, /* text is the next piece of the arguments of call `index` */
+  SCOUT_TOOL_CALL = 5,      /* call `index` is complete; text is all its arguments. Act on this one */
+  SCOUT_TOOL_SOURCE = 6,    /* text is what the model wrote for the calls just completed */
+  SCOUT_TOOL_REJECTED = 7   /* text looked like calls and is none, `reason` says why. Calls that began
+                               since the last SOURCE or REJECTED are void */
+};
+
+/* Arguments are one JSON object: ", " and ": " as separators, UTF-8, integers of any length, floats
+ * with the fewest digits that read back equal. A group of calls (one list, or one object) is taken
+ * whole or not at all, and never mended: after a group that breaks off, all of the message is text,
+ * because what follows may lie inside a string of the broken call. The text of the events TEXT,
+ * MARKER, SOURCE and REJECTED in order is what was pushed. Events do not depend on where the text is
+ * cut, only the pieces of TEXT and ARGUMENTS do. */
+typedef struct scout_tool_event {
+  uint32_t struct_size; /* set by the caller */
+  int32_t kind;         /* SCOUT_TOOL_NONE ... */
+  int64_t index;        /* of the call in the message, from 0, or -1 */
+  const char *name;     /* of the function: BEGIN, CALL; else "" */
+  const char *text;     /* text_bytes of UTF-8 where the model's text is */
+  int64_t text_bytes;
+  const char *reason;   /* REJECTED; else "" */
+} scout_tool_event;
+
+/* Errors: INVALID_ARGUMENT where tools is no list of definitions. */
+SCOUT_API scout_status scout_tool_parser_create(const scout_tool_parser_options *options,
+                                                scout_tool_parser **parser, scout_error **error);
+/* The next bytes of the answer; any bytes, cut anywhere. Errors: INVALID_STATE after an
+ * OUT_OF_MEMORY of this parser. */
+SCOUT_API scout_status scout_tool_parser_push(scout_tool_parser *parser, const char *text,
+                                              int64_t n_bytes, scout_error **error);
+/* The end of the answer: what was held back comes out. The next push begins another answer. */
+SCOUT_API scout_status scout_tool_parser_finish(scout_tool_parser *parser, scout_error **error);
+/* Takes the oldest event. Its strings are valid until the next call on this parser. */
+SCOUT_API scout_status scout_tool_parser_next(scout_tool_parser *parser, scout_tool_event *event,
+                                              scout_error **error);
+SCOUT_API void scout_tool_parser_free(scout_tool_parser *parser);
+
+/* ---- Streaming detokenizer ---------------------------------------------------------------------- */
 
 /* Streaming detokenizer: holds bytes back until they complete a UTF-8 character. Keeps the tokenizer
  * alive. flags: SCOUT_DECODE_*. */

@@ -2,10 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tools/open.h"
 
 namespace scout::tool {
+
+struct Call {
+  std::string name;
+  std::string arguments;  // JSON
+};
 
 struct Answer {
   int64_t tokens = 0;  // drawn, the end token included
@@ -14,12 +20,14 @@ struct Answer {
   bool ended = false;  // by an end token
   bool interrupted = false;
   std::string text;
+  std::vector<Call> calls;  // where a parser looked for them
 };
 
 // Draws up to `limit` tokens and streams their text to stdout, whole characters as they come.
-// Stops at an end token (not with ignore_end) and at a Ctrl-C, which is not a failure here.
+// Stops at an end token (not with ignore_end) and at a Ctrl-C, which is not a failure here. With
+// `calls`, tool calls are shown as "-> name {arguments}" on lines of their own and collected.
 Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
                      const scout_sampling_options& sampling, int64_t limit, bool ignore_end,
-                     Answer* answer);
+                     scout_tool_parser* calls, Answer* answer);
 
 }  // namespace scout::tool

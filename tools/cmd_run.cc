@@ -30,14 +30,18 @@ Failure ChatPrompt(const Args& args, const scout_tokenizer* tokenizer, const std
   ids->resize(text.size() + system.size() + 64);
   int64_t count = 0;
   scout_error* error = nullptr;
-  scout_status status = scout_tokenizer_chat(tokenizer, messages, n, 1, ids->data(),
+  scout_chat_options options;
+  scout_chat_options_init(&options);
+  options.messages = messages;
+  options.n_messages = n;
+  scout_status status = scout_tokenizer_chat(tokenizer, &options, ids->data(),
                                              static_cast<int64_t>(ids->size()), &count, &error);
   if (status != SCOUT_OK && status != SCOUT_BUFFER_TOO_SMALL) return FromLibrary(status, error);
   scout_error_free(error);
   bool whole = status == SCOUT_OK;
   ids->resize(count);
   if (whole) return Ok();
-  TOOL_CALL(scout_tokenizer_chat, tokenizer, messages, n, 1, ids->data(), count, &count);
+  TOOL_CALL(scout_tokenizer_chat, tokenizer, &options, ids->data(), count, &count);
   return Ok();
 }
 
@@ -94,7 +98,7 @@ Failure Run(const Args& args) {
   double prefill_seconds = prefill_clock.Seconds();
   Answer answer;
   TOOL_TRY(StreamAnswer(session.get(), tokenizer.get(), sampling, limit, args.Has("ignore-end"),
-                        &answer));
+                        nullptr, &answer));
   if (answer.text.empty() || answer.text.back() != '\n') TOOL_TRY(Out("\n"));
   TOOL_TRY(FlushOut());
   if (!args.Has("quiet")) {

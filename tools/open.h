@@ -17,12 +17,14 @@ struct Free {
   void operator()(scout_model* p) const { scout_model_free(p); }
   void operator()(scout_tokenizer* p) const { scout_tokenizer_free(p); }
   void operator()(scout_detokenizer* p) const { scout_detokenizer_free(p); }
+  void operator()(scout_tool_parser* p) const { scout_tool_parser_free(p); }
   void operator()(scout_engine* p) const { scout_engine_free(p); }
   void operator()(scout_session* p) const { scout_session_free(p); }
 };
 using Model = std::unique_ptr<scout_model, Free>;
 using Tokenizer = std::unique_ptr<scout_tokenizer, Free>;
 using Detokenizer = std::unique_ptr<scout_detokenizer, Free>;
+using ToolParser = std::unique_ptr<scout_tool_parser, Free>;
 using Engine = std::unique_ptr<scout_engine, Free>;
 using Session = std::unique_ptr<scout_session, Free>;
 

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   scout_error* error = NULL;
   scout_session_options options;
   scout_chat_message question;
+  scout_chat_options chat;
   int32_t* prompt = NULL;
   int64_t n_prompt = 0;
   int result = 1;
@@ -66,6 +67,9 @@ int main(int argc, char** argv) {
   question.role = "user";
   question.content = argv[2];
   question.content_bytes = SCOUT_KEEP;
+  scout_chat_options_init(&chat);
+  chat.messages = &question;
+  chat.n_messages = 1;
 
   if (scout_model_load(argv[1], NULL, &model, &error) != SCOUT_OK ||
       scout_model_tokenizer(model, &tokenizer, &error) != SCOUT_OK ||
@@ -77,7 +81,7 @@ int main(int argc, char** argv) {
     goto done;
   }
   /* The first call only counts the tokens. */
-  if (scout_tokenizer_chat(tokenizer, &question, 1, 1, NULL, 0, &n_prompt, &error) !=
+  if (scout_tokenizer_chat(tokenizer, &chat, NULL, 0, &n_prompt, &error) !=
       SCOUT_BUFFER_TOO_SMALL) {
     result = failed("question", error);
     goto done;
@@ -85,8 +89,7 @@ int main(int argc, char** argv) {
   scout_error_free(error);
   prompt = malloc((size_t)n_prompt * sizeof(*prompt));
   if (prompt == NULL) goto done;
-  if (scout_tokenizer_chat(tokenizer, &question, 1, 1, prompt, n_prompt, &n_prompt, &error) !=
-      SCOUT_OK) {
+  if (scout_tokenizer_chat(tokenizer, &chat, prompt, n_prompt, &n_prompt, &error) != SCOUT_OK) {
     result = failed("question", error);
     goto done;
   }

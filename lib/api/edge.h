@@ -16,6 +16,7 @@
 #include "lib/engine/session.h"
 #include "lib/model/model.h"
 #include "lib/tokenizer/tokenizer.h"
+#include "lib/tokenizer/tool_call.h"
 #include "lib/util/status.h"
 
 // What a handle knows of the process that made it: its objects' threads do not survive fork(2).
@@ -31,6 +32,10 @@ struct scout_tokenizer : scout_handle {
 };
 struct scout_detokenizer : scout_handle {
   std::unique_ptr<scout::Detokenizer> impl;
+};
+struct scout_tool_parser : scout_handle {
+  std::unique_ptr<scout::ToolCallParser> impl;
+  scout::ToolEvent event;  // the one taken last, whose strings the caller may read
 };
 struct scout_engine : scout_handle {
   std::shared_ptr<scout::Engine> impl;

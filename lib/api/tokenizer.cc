@@ -25,40 +25,6 @@ absl::Status WriteIds(const std::vector<int32_t>& ids, int32_t* out, int64_t cap
                                 n);
 }
 
-// The dialog of an array whose elements lie messages->struct_size bytes apart.
-absl::Status ReadMessages(const scout_chat_message* messages, int64_t n,
-                          std::vector<scout::ChatMessage>* out) {
-  SCOUT_RETURN_IF_ERROR(CheckArray(messages, n, "messages"));
-  const auto* bytes = reinterpret_cast<const uint8_t*>(messages);
-  const uint32_t stride = n > 0 ? messages->struct_size : 0;
-  for (int64_t i = 0; i < n; ++i) {
-    scout_chat_message m{};
-    const uint8_t* at = bytes + i * static_cast<int64_t>(stride);
-    SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(at, "scout_chat_message", sizeof m, &m));
-    SCOUT_RETURN_IF_ERROR(scout::api::CheckReserved(m.reserved, "scout_chat_message"));
-    uint32_t size = 0;
-    std::memcpy(&size, at, sizeof size);
-    if (size != stride || size < sizeof m) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].struct_size is ", size,
-                                                     ", expected ",
-                                                     std::max<size_t>(stride, sizeof m)));
-    }
-    if (m.role == nullptr || m.content == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("messages[", i, "] has a NULL role or content"));
-    }
-    if (m.content_bytes < SCOUT_KEEP) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("messages[", i, "].content_bytes is ", m.content_bytes));
-    }
-    out->push_back(
-        {m.role, m.content_bytes == SCOUT_KEEP
-                     ? std::string_view(m.content)
-                     : std::string_view(m.content, static_cast<size_t>(m.content_bytes))});
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 extern "C" {
@@ -121,21 +87,6 @@ int32_t scout_tokenizer_is_end(const scout_tokenizer* tokenizer, int32_t token) 
 
 int32_t scout_tokenizer_find(const scout_tokenizer* tokenizer, const char* name) {
   return tokenizer == nullptr || name == nullptr ? -1 : tokenizer->impl->Find(name);
-}
-
-scout_status scout_tokenizer_chat(const scout_tokenizer* tokenizer,
-                                  const scout_chat_message* messages, int64_t n_messages,
-                                  int32_t add_generation_prompt, int32_t* ids, int64_t capacity,
-                                  int64_t* n_ids, scout_error** error) {
-  return Guard(error, [&]() -> absl::Status {
-    SCOUT_RETURN_IF_ERROR(CheckHandle(tokenizer, "tokenizer"));
-    std::vector<scout::ChatMessage> dialog;
-    SCOUT_RETURN_IF_ERROR(ReadMessages(messages, n_messages, &dialog));
-    SCOUT_ASSIGN_OR_RETURN(
-        const std::vector<int32_t> out,
-        tokenizer->impl->Chat(dialog.data(), n_messages, add_generation_prompt != 0));
-    return WriteIds(out, ids, capacity, n_ids);
-  });
 }
 
 scout_status scout_detokenizer_create(const scout_tokenizer* tokenizer, uint32_t flags,

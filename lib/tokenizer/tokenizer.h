@@ -10,14 +10,10 @@
 
 #include "lib/format/gguf.h"
 #include "lib/format/json.h"
+#include "lib/tokenizer/chat.h"
 #include "lib/util/status.h"
 
 namespace scout {
-
-struct ChatMessage {
-  std::string_view role;
-  std::string_view content;
-};
 
 // Immutable and safe from any thread.
 class Tokenizer {
@@ -51,15 +47,16 @@ class Tokenizer {
   int32_t bos() const;                        // -1 where there is none
   int64_t vocab_size() const;                 // highest id + 1
   // The dialog in the Llama 4 format. Roles: system, user, assistant, and tool or ipython for a
-  // tool's result, which ends with <|eom|> as does the assistant's message before it. Content is
-  // plain text. Unsupported where header or eot tokens are missing, InvalidArgument for other
-  // roles.
+  // tool's result. Text of the caller never becomes a special token. Unsupported where the
+  // vocabulary lacks a token of the format, InvalidArgument for other roles, tools or arguments
+  // that are not the JSON they should be, and what a style cannot express.
   absl::StatusOr<std::vector<int32_t>> Chat(const ChatMessage* messages, int64_t n,
-                                            bool add_generation_prompt) const;
+                                            const ChatOptions& options) const;
   // 128-bit digest of everything that decides ids, as 32 hex digits (part of a model's identity).
   const std::string& digest() const;
 
  private:
+  friend class ChatWriter;
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -125,6 +125,8 @@ TEST(Nulls, EveryFunctionTakesThem) {
   scout_session_options_init(nullptr);
   scout_prefill_options_init(nullptr);
   scout_sampling_options_init(nullptr);
+  scout_chat_options_init(nullptr);
+  scout_tool_parser_options_init(nullptr);
   const scout_status results[] = {
       scout_model_load(nullptr, nullptr, &model, nullptr),
       scout_model_load(kModel, nullptr, nullptr, nullptr),
@@ -135,7 +137,11 @@ TEST(Nulls, EveryFunctionTakesThem) {
       scout_tokenizer_load(kModel, nullptr, nullptr),
       scout_tokenizer_encode(nullptr, "a", 1, 0, &token, 1, &n, nullptr),
       scout_tokenizer_decode(nullptr, &token, 1, 0, nullptr, 0, &n, nullptr),
-      scout_tokenizer_chat(nullptr, nullptr, 0, 0, nullptr, 0, &n, nullptr),
+      scout_tokenizer_chat(nullptr, nullptr, nullptr, 0, &n, nullptr),
+      scout_tool_parser_create(nullptr, nullptr, nullptr),
+      scout_tool_parser_push(nullptr, "a", 1, nullptr),
+      scout_tool_parser_finish(nullptr, nullptr),
+      scout_tool_parser_next(nullptr, nullptr, nullptr),
       scout_detokenizer_create(nullptr, 0, &detokenizer, nullptr),
       scout_detokenizer_push(nullptr, 0, &text, &n, nullptr),
       scout_detokenizer_flush(nullptr, &text, &n, nullptr),
@@ -161,6 +167,7 @@ TEST(Nulls, EveryFunctionTakesThem) {
   scout_session_free(nullptr);
   scout_tokenizer_free(nullptr);
   scout_detokenizer_free(nullptr);
+  scout_tool_parser_free(nullptr);
 
   const Handles h = Open();
   EXPECT_EQ(scout_session_prefill(h.session, nullptr, 3, nullptr, nullptr, nullptr),
@@ -472,35 +479,6 @@ TEST(Tokenizer, TextThereAndBackThroughTheCApi) {
   scout_detokenizer_free(d);
   scout_session_free(h.session);
   scout_engine_free(h.engine);
-}
-
-TEST(Chat, MessagesMayBeOfANewerAndLargerStruct) {
-  const Handles h = Open();
-  scout_tokenizer* t = nullptr;
-  ASSERT_EQ(scout_model_tokenizer(h.model, &t, nullptr), SCOUT_OK);
-  struct Newer {
-    scout_chat_message base;
-    uint64_t future;
-  } messages[2] = {{{sizeof(Newer), 0, "system", "Be brief.", SCOUT_KEEP}, 0},
-                   {{sizeof(Newer), 0, "user", "Hi there", 2}, 0}};
-  std::vector<int32_t> ids(100), ids2(100);
-  int64_t n = 0, n2 = 0;
-  scout_error* error = nullptr;
-  ASSERT_EQ(scout_tokenizer_chat(t, &messages[0].base, 2, 1, ids.data(), 100, &n, &error), SCOUT_OK)
-      << scout_error_message(error);
-  scout_chat_message plain[2] = {{sizeof(scout_chat_message), 0, "system", "Be brief.", SCOUT_KEEP},
-                                 {sizeof(scout_chat_message), 0, "user", "Hi", SCOUT_KEEP}};
-  ASSERT_EQ(scout_tokenizer_chat(t, plain, 2, 1, ids2.data(), 100, &n2, nullptr), SCOUT_OK);
-  ids.resize(n);
-  ids2.resize(n2);
-  EXPECT_EQ(ids, ids2);
-  messages[1].future = 1;
-  EXPECT_EQ(scout_tokenizer_chat(t, &messages[0].base, 2, 1, nullptr, 0, &n, nullptr),
-            SCOUT_INVALID_ARGUMENT);
-  plain[1].role = nullptr;
-  EXPECT_EQ(scout_tokenizer_chat(t, plain, 2, 1, nullptr, 0, &n, nullptr), SCOUT_INVALID_ARGUMENT);
-  scout_tokenizer_free(t);
-  Close(h);
 }
 
 TEST(Load, ProgressRunsToTheEndAndCancels) {

@@ -35,20 +35,41 @@ scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens,
   int32_t ids[200];
   int64_t n = 0;
   const char text[] = "The 12 w\xC3\xB6rds \xFF in it's line.";
-  const scout_chat_message message = {sizeof message, 0, "user", text, SCOUT_KEEP};
+  const scout_tool_call call = {sizeof call, 0, "f", "{\"a\": [1, \"b\"]}", SCOUT_KEEP};
+  const scout_chat_message messages[] = {
+      {sizeof messages[0], 0, "user", text, SCOUT_KEEP, nullptr, 0},
+      {sizeof messages[0], 0, "assistant", "", SCOUT_KEEP, &call, 1}};
+  scout_chat_options chat;
+  scout_chat_options_init(&chat);
+  chat.messages = messages;
+  chat.n_messages = 2;
+  scout_tool_parser_options parsing;
+  scout_tool_parser_options_init(&parsing);
+  parsing.tools = "[{\"name\": \"f\"}]";
+  scout_tool_parser* parser = nullptr;
   scout_status s = scout_model_describe(model, json, sizeof json, &n, error);
   if (s == SCOUT_OK) s = scout_model_tokenizer(model, &tokenizer, error);
   if (s == SCOUT_OK) {
     s = scout_tokenizer_encode(tokenizer, text, sizeof text - 1, SCOUT_ENCODE_BOS, ids, 200, &n,
                                error);
   }
-  if (s == SCOUT_OK) s = scout_tokenizer_chat(tokenizer, &message, 1, 1, ids, 200, &n, error);
+  if (s == SCOUT_OK) s = scout_tokenizer_chat(tokenizer, &chat, ids, 200, &n, error);
   if (s == SCOUT_OK) s = scout_detokenizer_create(tokenizer, 0, &detokenizer, error);
   const char* piece = nullptr;
   for (int64_t i = 0; i < n_tokens && s == SCOUT_OK; ++i) {
     s = scout_detokenizer_push(detokenizer, tokens[i], &piece, &n, error);
   }
   if (s == SCOUT_OK) s = scout_detokenizer_flush(detokenizer, &piece, &n, error);
+  if (s == SCOUT_OK) s = scout_tool_parser_create(&parsing, &parser, error);
+  const char calls[] = "Well: [f(a=[1, 'b'])] <";
+  if (s == SCOUT_OK) s = scout_tool_parser_push(parser, calls, sizeof calls - 1, error);
+  if (s == SCOUT_OK) s = scout_tool_parser_finish(parser, error);
+  scout_tool_event event = {};
+  event.struct_size = sizeof event;
+  do {
+    if (s == SCOUT_OK) s = scout_tool_parser_next(parser, &event, error);
+  } while (s == SCOUT_OK && event.kind != SCOUT_TOOL_NONE);
+  scout_tool_parser_free(parser);
   scout_detokenizer_free(detokenizer);
   scout_tokenizer_free(tokenizer);
   return s;

@@ -17,6 +17,8 @@ read -ra flags <<<"$(pkg-config --cflags --libs scout)"
 libdir=$(pkg-config --variable=libdir scout)
 "$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/ask.c" "${flags[@]}" \
       -Wl,-rpath,"$libdir" -o "$work/ask"
+"$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/tools.c" "${flags[@]}" \
+      -Wl,-rpath,"$libdir" -o "$work/tools"
 readelf -d "$work/ask" | grep -q 'NEEDED.*libscout\.so\.[0-9]'
 
 memcheck=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=all
@@ -25,6 +27,9 @@ memcheck=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kind
 "${memcheck[@]}" "$work/ask" "$model" "What is the capital of France?" >"$work/answer"
 [ -s "$work/answer" ] || { echo "no answer" >&2; exit 1; }
 echo "the answer: $(cat "$work/answer")"
+"${memcheck[@]}" "$work/tools" "$source/tests/golden/tokenizer/llama4" python \
+  'So: [get_weather(city="Oslo")]' >"$work/tools.out"
+grep -qx 'call       0 get_weather|{"city": "Oslo"}|' "$work/tools.out"
 
 # The way out of an error is clean too.
 status=0

@@ -52,13 +52,54 @@ SCOUT_AT(scout_model_info, attention_chunk, 64);
 SCOUT_AT(scout_model_info, n_parameters, 72);
 SCOUT_AT(scout_model_info, weight_bytes, 80);
 
+// scout_tool_call
+SCOUT_SIZE(scout_tool_call, 32);
+SCOUT_AT(scout_tool_call, struct_size, 0);
+SCOUT_AT(scout_tool_call, reserved, 4);
+SCOUT_AT(scout_tool_call, name, 8);
+SCOUT_AT(scout_tool_call, arguments, 16);
+SCOUT_AT(scout_tool_call, arguments_bytes, 24);
+
 // scout_chat_message
-SCOUT_SIZE(scout_chat_message, 32);
+SCOUT_SIZE(scout_chat_message, 48);
 SCOUT_AT(scout_chat_message, struct_size, 0);
-SCOUT_AT(scout_chat_message, reserved, 4);
+SCOUT_AT(scout_chat_message, end, 4);
 SCOUT_AT(scout_chat_message, role, 8);
 SCOUT_AT(scout_chat_message, content, 16);
 SCOUT_AT(scout_chat_message, content_bytes, 24);
+SCOUT_AT(scout_chat_message, tool_calls, 32);
+SCOUT_AT(scout_chat_message, n_tool_calls, 40);
+
+// scout_chat_options
+SCOUT_SIZE(scout_chat_options, 48);
+SCOUT_AT(scout_chat_options, struct_size, 0);
+SCOUT_AT(scout_chat_options, add_generation_prompt, 4);
+SCOUT_AT(scout_chat_options, messages, 8);
+SCOUT_AT(scout_chat_options, n_messages, 16);
+SCOUT_AT(scout_chat_options, tools, 24);
+SCOUT_AT(scout_chat_options, tools_bytes, 32);
+SCOUT_AT(scout_chat_options, tool_style, 40);
+SCOUT_AT(scout_chat_options, tools_place, 44);
+
+// scout_tool_parser_options
+SCOUT_SIZE(scout_tool_parser_options, 40);
+SCOUT_AT(scout_tool_parser_options, struct_size, 0);
+SCOUT_AT(scout_tool_parser_options, flags, 4);
+SCOUT_AT(scout_tool_parser_options, tools, 8);
+SCOUT_AT(scout_tool_parser_options, tools_bytes, 16);
+SCOUT_AT(scout_tool_parser_options, max_call_bytes, 24);
+SCOUT_AT(scout_tool_parser_options, max_depth, 32);
+SCOUT_AT(scout_tool_parser_options, reserved, 36);
+
+// scout_tool_event
+SCOUT_SIZE(scout_tool_event, 48);
+SCOUT_AT(scout_tool_event, struct_size, 0);
+SCOUT_AT(scout_tool_event, kind, 4);
+SCOUT_AT(scout_tool_event, index, 8);
+SCOUT_AT(scout_tool_event, name, 16);
+SCOUT_AT(scout_tool_event, text, 24);
+SCOUT_AT(scout_tool_event, text_bytes, 32);
+SCOUT_AT(scout_tool_event, reason, 40);
 
 // scout_engine_options
 SCOUT_SIZE(scout_engine_options, 64);

@@ -36,7 +36,8 @@ std::string Decode(const Tokenizer& tokenizer, const Ids& ids, bool skip_special
 }
 
 Ids Chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, bool prompt) {
-  auto ids = tokenizer.Chat(messages.data(), static_cast<int64_t>(messages.size()), prompt);
+  auto ids = tokenizer.Chat(messages.data(), static_cast<int64_t>(messages.size()),
+                            {.add_generation_prompt = prompt});
   EXPECT_TRUE(ids.ok()) << ids.status();
   return ids.ok() ? *std::move(ids) : Ids();
 }
