@@ -57,6 +57,7 @@ void DescribeTokenizer(const Tokenizer& tokenizer, proto::TokenizerInfo* info) {
     if (tokenizer.IsEnd(Narrow(id))) info->add_end_tokens(Narrow(id));
   }
   info->set_digest(tokenizer.digest());
+  info->set_chat_template(tokenizer.chat_template());
 }
 
 template <typename Values>
@@ -137,6 +138,7 @@ void WriteModel(const proto::ModelInfo& info, JsonWriter* out) {
     out->Int("bos_token", info.tokenizer().bos_token());
     WriteInts("end_tokens", info.tokenizer().end_tokens(), out);
     out->String("digest", info.tokenizer().digest());
+    out->String("chat_template", info.tokenizer().chat_template());
     out->Close();
   }
   out->Close();

@@ -315,6 +315,8 @@ class ChatWriter {
   std::vector<int32_t> out_;
 };
 
+const char* Tokenizer::chat_template() const { return impl_->chat_template; }
+
 absl::StatusOr<std::vector<int32_t>> Tokenizer::Chat(const ChatMessage* messages, int64_t n,
                                                      const ChatOptions& options) const {
   ChatWriter writer(*impl_, options);

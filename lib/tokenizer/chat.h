@@ -43,4 +43,7 @@ struct ChatOptions {
   std::string_view tools = {};  // definitions, a JSON list; empty: none
 };
 
+// What a checkpoint's chat_template is: "none" (empty), "llama4" (the published one) or "other".
+const char* ChatTemplateKind(std::string_view text);
+
 }  // namespace scout

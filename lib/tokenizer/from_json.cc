@@ -246,6 +246,7 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::FromJson(const Json&
     source.ends.emplace_back(eos);
   }
   SCOUT_ASSIGN_OR_RETURN(auto impl, Impl::Build(std::move(source)));
+  if (config != nullptr) impl->chat_template = ChatTemplateKind(StringAt(*config, "chat_template"));
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 

@@ -52,6 +52,7 @@ struct Tokenizer::Impl {
   int32_t bos = -1;
   std::vector<int32_t> ends;  // in order
   std::string digest;
+  const char* chat_template = "none";
 
  private:
   absl::Status AddMerges(const std::vector<MergeText>& texts, std::string* identity);

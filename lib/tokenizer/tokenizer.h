@@ -52,6 +52,8 @@ class Tokenizer {
   // that are not the JSON they should be, and what a style cannot express.
   absl::StatusOr<std::vector<int32_t>> Chat(const ChatMessage* messages, int64_t n,
                                             const ChatOptions& options) const;
+  // ChatTemplateKind of the file that this was read from; a chat does not depend on it.
+  const char* chat_template() const;
   // 128-bit digest of everything that decides ids, as 32 hex digits (part of a model's identity).
   const std::string& digest() const;
 

@@ -73,7 +73,8 @@ def main():
         dialog(TALK, TOOLS, "user"),
         dialog(TALK[:1], TOOLS[:1]),
     ]
-    json.dump({"source": f"transformers {transformers.__version__}", "dialogs": dialogs},
+    json.dump({"source": f"transformers {transformers.__version__}", "template": chat_template,
+               "dialogs": dialogs},
               sys.stdout, indent=1)
     print()
 

@@ -108,6 +108,29 @@ TEST_F(ChatFormat, JsonStyleIsTheChatTemplate) {
   EXPECT_EQ(compared, 8);
 }
 
+// A checkpoint's template is compared with the published one and has no other effect.
+TEST_F(ChatFormat, ATemplateIsNeverRun) {
+  const Json goldens = ReadJsonFile(SCOUT_SOURCE_DIR "/tests/golden/tokenizer/chat_template.json");
+  std::string text = At(goldens, "template").as_string();
+  EXPECT_STREQ(ChatTemplateKind(text), "llama4");
+  EXPECT_STREQ(ChatTemplateKind(""), "none");
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2) {
+    text.replace(at, 1, "\\n");  // every second spelling of a line break
+  }
+  EXPECT_STREQ(ChatTemplateKind(text), "llama4");
+  EXPECT_STREQ(ChatTemplateKind(text + " "), "other");
+
+  const auto known = [](const std::string& config) {
+    const auto tokenizer = From(TokenizerJson(), config);
+    EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
+    return tokenizer.ok() ? std::string((*tokenizer)->chat_template()) : "";
+  };
+  EXPECT_EQ(known(""), "none");
+  EXPECT_EQ(known("{\"chat_template\":" + JsonString(text) + "}"), "llama4");
+  EXPECT_EQ(known(R"({"chat_template":"{{ cycler.__init__.__globals__.os.popen('id') }}"})"),
+            "other");
+}
+
 uint64_t Hash(std::string_view text) {  // FNV-1a
   uint64_t value = 0xCBF29CE484222325u;
   for (const char c : text) value = (value ^ static_cast<uint8_t>(c)) * 0x100000001B3u;
@@ -173,7 +196,7 @@ TEST_F(ChatFormat, CallsInEveryStyle) {
   const std::vector<ChatMessage> known = {
       {"assistant",
        "",
-       {{"code_interpreter", R"({"code": "print(\"1\")"})"},
+       {{"code_interpreter", R"x({"code": "print(\"1\")"})x"},
         {"wolfram_alpha", R"({"query": "x^2"})"}},
        MessageEnd::kTurn}};
   EXPECT_EQ(Rendered(*tokenizer_, known,
