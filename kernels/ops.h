@@ -24,6 +24,8 @@ struct Matrix {
   int64_t rows = 0;
   int64_t cols = 0;  // multiple of the type's block_elems
   int64_t row_bytes = 0;
+  // (rows) f32 or null: a factor of each row, applied to the finished sum (and by gather).
+  const float* row_scale = nullptr;
 };
 
 // Activations rounded to 8 bits: blocks of kActBlock values along a row, each with its own scale.
@@ -52,8 +54,9 @@ struct RopeArgs {
   int64_t row_begin, row_end;
 };
 
-// y = x * w^T. Float weights, or exact mode: f32 activations times decoded weights. Otherwise
-// (xq.q set): integer dot products per block with the weight's own blocks, f32 across blocks.
+// y = x * w^T, each column times its row_scale. Float weights, or exact mode: f32 activations times
+// decoded weights. Otherwise (xq.q set): integer dot products per block with the weight's own
+// blocks, f32 across blocks.
 struct MatmulArgs {
   Matrix w;
   const float* x;    // (n_rows, w.cols) f32; used when xq.q is null
@@ -96,7 +99,7 @@ struct AddArgs {
   int64_t row_begin, row_end;
 };
 
-// Decoded rows of a matrix (token embedding): y[i] = w[ids[i]].
+// Decoded rows of a matrix (token embedding): y[i] = w[ids[i]], times row_scale[ids[i]].
 struct GatherArgs {
   Matrix w;
   const int32_t* ids;  // (n_rows), each in [0, w.rows)

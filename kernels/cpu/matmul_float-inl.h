@@ -12,6 +12,11 @@ namespace {
 
 constexpr int64_t kFloatRows = 24;  // rows of a group: accumulators and x chunks fit in L2
 
+// The element of output o from its accumulator.
+SCOUT_INLINE float finish(const Matrix& w, int64_t o, F32x16 acc) {
+  return w.row_scale == nullptr ? sum(acc) : sum(acc) * w.row_scale[o];
+}
+
 // acc[r][o] += x[r] * w[o] over one chunk. w: kTileOuts pieces of kChunk, zeros behind cols.
 template <int kRows>
 inline void multiply_chunk(const float* w, const float* x, int64_t x_stride, int64_t cols,
@@ -43,8 +48,8 @@ inline void multiply_chunk(const float* w, const float* x, int64_t x_stride, int
   }
 }
 
-template <typename Decoder>
-inline void matmul_decoded(const MatmulArgs& a, Decoder) {
+void matmul_float(const MatmulArgs& a) {
+  const Decoder decode = decoder_of(a.w.type);
   const uint8_t* data = static_cast<const uint8_t*>(a.w.data);
   for (int64_t row0 = 0; row0 < a.n_rows; row0 += kFloatRows) {
     const int64_t rows = smaller(kFloatRows, a.n_rows - row0);
@@ -59,7 +64,7 @@ inline void matmul_decoded(const MatmulArgs& a, Decoder) {
         for (int o = 0; o < kTileOuts; ++o) {
           // Past the slice the last output is computed again and dropped.
           const int64_t out = smaller(out0 + o, a.out_end - 1);
-          Decoder::run(data + out * a.w.row_bytes, col, cols, w + o * kChunk);
+          decode(data + out * a.w.row_bytes, col, cols, w + o * kChunk);
         }
         const float* x = a.x + row0 * a.w.cols + col;
         int64_t r = 0;
@@ -71,14 +76,10 @@ inline void matmul_decoded(const MatmulArgs& a, Decoder) {
       const int64_t outs = smaller(kTileOuts, a.out_end - out0);
       for (int64_t r = 0; r < rows; ++r) {
         float* y = a.y + (row0 + r) * a.y_stride + out0;
-        for (int64_t o = 0; o < outs; ++o) y[o] = sum(acc[r][o]);
+        for (int64_t o = 0; o < outs; ++o) y[o] = finish(a.w, out0 + o, acc[r][o]);
       }
     }
   }
-}
-
-void matmul_float(const MatmulArgs& a) {
-  with_decoder(a.w.type, [&](auto decoder) { matmul_decoded(a, decoder); });
 }
 
 }  // namespace

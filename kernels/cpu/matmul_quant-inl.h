@@ -21,9 +21,9 @@ struct ActChunk {
   const float* sum;    // (16)
 };
 
-template <typename Format>
+template <typename F>
 SCOUT_INLINE void add_chunk(const Chunk* chunks, const ActChunk& x, F32x16* acc) {
-  constexpr bool kSigned = Format::kSigned;
+  constexpr bool kSigned = F::kSigned;
   const DotRow q0 = dot_row(x.q), q1 = dot_row(x.q + 64);
   const DotRow q2 = dot_row(x.q + 128), q3 = dot_row(x.q + 192);
   const F32x16 scale = load(x.scale);
@@ -37,12 +37,12 @@ SCOUT_INLINE void add_chunk(const Chunk* chunks, const ActChunk& x, F32x16* acc)
     t = fma(to_float(dot<kSigned>(c.w[1], q1)), spread<1>(s), t);
     t = fma(to_float(dot<kSigned>(c.w[2], q2)), spread<2>(s), t);
     t = fma(to_float(dot<kSigned>(c.w[3], q3)), spread<3>(s), t);
-    if constexpr (Format::kHasMin) t = fnma(c.min, x_sum, t);
+    if constexpr (F::kHasMin) t = fnma(c.min, x_sum, t);
     acc[o] = t;
   }
 }
 
-template <typename Format>
+template <typename F>
 void matmul_blocks(const MatmulArgs& a) {
   const uint8_t* data = static_cast<const uint8_t*>(a.w.data);
   const int64_t blocks = a.w.cols / kActBlock;
@@ -61,32 +61,32 @@ void matmul_blocks(const MatmulArgs& a) {
           const int64_t out = smaller(out0 + o, a.out_end - 1);
           // A row is too short for the hardware to have found its stride before it ends.
           const int64_t next = smaller(out + kQuantOuts, a.out_end - 1);
-          prefetch(data + next * a.w.row_bytes + col / kChunk * Format::kChunkBytes,
-                   Format::kChunkBytes);
-          Format::unpack_chunk(data + out * a.w.row_bytes, col, cols, &chunks[o]);
-          for (I8x64& w : chunks[o].w) w = dot_weights<Format::kSigned>(w);
+          prefetch(data + next * a.w.row_bytes + col / kChunk * F::kChunkBytes, F::kChunkBytes);
+          F::unpack_chunk(data + out * a.w.row_bytes, col, cols, &chunks[o]);
+          for (I8x64& w : chunks[o].w) w = dot_weights<F::kSigned>(w);
         }
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t at = (row0 + r) * a.w.cols + col;
           const int64_t block = (row0 + r) * blocks + col / kActBlock;
           ActChunk x = {a.xq.q + at, a.xq.scale + block, a.xq.sum + block};
           if (cols == kChunk) {
-            add_chunk<Format>(chunks, x, acc[r]);
+            add_chunk<F>(chunks, x, acc[r]);
             continue;
           }
           alignas(64) int8_t q[kChunk] = {};
           alignas(64) float scale[16] = {};
+          alignas(64) float sum[16] = {};
           memcpy(q, x.q, static_cast<size_t>(cols));
           memcpy(scale, x.scale, static_cast<size_t>(cols / kActBlock) * sizeof(float));
-          // Only formats without minimums have short chunks: the sums are not used.
-          x = {q, scale, scale};
-          add_chunk<Format>(chunks, x, acc[r]);
+          memcpy(sum, x.sum, static_cast<size_t>(cols / kActBlock) * sizeof(float));
+          x = {q, scale, sum};
+          add_chunk<F>(chunks, x, acc[r]);
         }
       }
       const int64_t outs = smaller(kQuantOuts, a.out_end - out0);
       for (int64_t r = 0; r < rows; ++r) {
         float* y = a.y + (row0 + r) * a.y_stride + out0;
-        for (int64_t o = 0; o < outs; ++o) y[o] = sum(acc[r][o]);
+        for (int64_t o = 0; o < outs; ++o) y[o] = finish(a.w, out0 + o, acc[r][o]);
       }
     }
   }
@@ -103,9 +103,32 @@ void matmul(const MatmulArgs& a) {
       return matmul_blocks<Q4_K>(a);
     case QuantType::kQ6_K:
       return matmul_blocks<Q6_K>(a);
+    case QuantType::kQ4_1:
+      return matmul_blocks<Q4_1>(a);
+    case QuantType::kQ5_0:
+      return matmul_blocks<Q5_0>(a);
+    case QuantType::kQ5_1:
+      return matmul_blocks<Q5_1>(a);
+    case QuantType::kQ2_K:
+      return matmul_blocks<Q2_K>(a);
+    case QuantType::kQ3_K:
+      return matmul_blocks<Q3_K>(a);
+    case QuantType::kQ5_K:
+      return matmul_blocks<Q5_K>(a);
+    case QuantType::kIQ4_NL:
+      return matmul_blocks<IQ4_NL>(a);
+    case QuantType::kIQ4_XS:
+      return matmul_blocks<IQ4_XS>(a);
+    case QuantType::kMXFP4:
+      return matmul_blocks<MXFP4>(a);
+    case QuantType::kI4_32:
+      return matmul_blocks<I4_32>(a);
+    case QuantType::kI4_128:
+      return matmul_blocks<I4_128>(a);
     case QuantType::kF32:
     case QuantType::kF16:
     case QuantType::kBF16:
+    case QuantType::kF8_E4M3:
     case QuantType::kCount:
       return;  // never with 8-bit activations
   }

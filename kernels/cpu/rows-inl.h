@@ -22,22 +22,23 @@ void add(const AddArgs& a) {
   }
 }
 
-template <typename Decoder>
-inline void gather_decoded(const GatherArgs& a, Decoder) {
+void gather(const GatherArgs& a) {
+  const Decoder decode = decoder_of(a.w.type);
+  const uint8_t* data = static_cast<const uint8_t*>(a.w.data);
   for (int64_t r = a.row_begin; r < a.row_end; ++r) {
-    const uint8_t* row = static_cast<const uint8_t*>(a.w.data) + a.ids[r] * a.w.row_bytes;
+    const uint8_t* row = data + a.ids[r] * a.w.row_bytes;
+    const float* scale = a.w.row_scale == nullptr ? nullptr : a.w.row_scale + a.ids[r];
     float* y = a.y + r * a.w.cols;
     for (int64_t col = 0; col < a.w.cols; col += kChunk) {
       alignas(64) float values[kChunk];
       const int64_t cols = smaller(kChunk, a.w.cols - col);
-      Decoder::run(row, col, cols, values);
+      decode(row, col, cols, values);
+      if (scale != nullptr) {
+        for (float& value : values) value *= *scale;
+      }
       memcpy(y + col, values, static_cast<size_t>(cols) * sizeof(float));
     }
   }
-}
-
-void gather(const GatherArgs& a) {
-  with_decoder(a.w.type, [&](auto decoder) { gather_decoded(a, decoder); });
 }
 
 }  // namespace

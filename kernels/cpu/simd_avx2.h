@@ -9,10 +9,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/quant/q4_0.h"
-#include "kernels/quant/q4_k.h"
-#include "kernels/quant/q6_k.h"
-
 #define SCOUT_INLINE inline __attribute__((always_inline))
 
 namespace scout::kernels {
@@ -70,6 +66,19 @@ SCOUT_INLINE F32x16 load_bf16(const void* p) {
   const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128(h + 1));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
           _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
+}
+// Float8 E4M3: the float16 of the same fields is 2^-8 times the value (kernels/quant/f8.h).
+SCOUT_INLINE F32x16 load_f8(const void* p) {
+  const __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  const __m256i top = _mm256_set1_epi16(0x3f80);
+  const __m256i magnitude = _mm256_and_si256(_mm256_slli_epi16(v, 7), top);
+  const __m256i sign = _mm256_and_si256(_mm256_slli_epi16(v, 8), _mm256_set1_epi16(-0x8000));
+  const __m256i nan =
+      _mm256_and_si256(_mm256_cmpeq_epi16(magnitude, top), _mm256_set1_epi16(0x7e00));
+  const __m256i half = _mm256_or_si256(_mm256_or_si256(magnitude, sign), nan);
+  const __m256 scale = _mm256_set1_ps(256.0f);
+  return {_mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(half)), scale),
+          _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(half, 1)), scale)};
 }
 SCOUT_INLINE F32x16 load_i8(const int8_t* p) {
   const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -207,32 +216,66 @@ SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   return w;
 }
 
-// ---- unpacking of weight blocks: 64 integers in order ----
-SCOUT_INLINE __m256i unpack(const BlockQ4_0& b) {
-  const __m128i n = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.n));
-  const __m256i both = _mm256_set_m128i(_mm_srli_epi16(n, 4), n);
-  return _mm256_sub_epi8(_mm256_and_si256(both, _mm256_set1_epi8(15)), _mm256_set1_epi8(8));
+// ---- integers of packed weights: 64 in order, one per byte ----
+template <int kShift, int kMask>
+SCOUT_INLINE __m256i shift_and_mask(__m256i v) {
+  return _mm256_and_si256(_mm256_srli_epi16(v, kShift), _mm256_set1_epi8(kMask));
 }
-SCOUT_INLINE I8x64 unpack(const BlockQ4_0& a, const BlockQ4_0& b) { return {unpack(a), unpack(b)}; }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ4_K& b) {
-  const __m256i n = load_256(b.n + 32 * kQuarter);
-  const __m256i mask = _mm256_set1_epi8(15);
-  return {_mm256_and_si256(n, mask), _mm256_and_si256(_mm256_srli_epi16(n, 4), mask)};
+// (p[i] >> kFirst) & kMask of 32 bytes, then (p[i] >> kSecond) & kMask of the same.
+template <int kFirst, int kSecond, int kMask>
+SCOUT_INLINE I8x64 fields(const uint8_t* p) {
+  const __m256i v = load_256(p);
+  return {shift_and_mask<kFirst, kMask>(v), shift_and_mask<kSecond, kMask>(v)};
 }
-template <int kShiftLow, int kShiftHigh>
-SCOUT_INLINE __m256i join_6bit(__m256i low, __m256i high) {
-  const __m256i four = _mm256_and_si256(_mm256_srli_epi16(low, kShiftLow), _mm256_set1_epi8(15));
-  const __m256i two = _mm256_and_si256(_mm256_srli_epi16(high, kShiftHigh), _mm256_set1_epi8(3));
-  const __m256i n = _mm256_or_si256(four, _mm256_slli_epi16(two, 4));
-  return _mm256_sub_epi8(n, _mm256_set1_epi8(32));
+// (p[i] >> kShift) & kMask of 64 bytes.
+template <int kShift, int kMask>
+SCOUT_INLINE I8x64 shifted(const uint8_t* p) {
+  return {shift_and_mask<kShift, kMask>(load_256(p)),
+          shift_and_mask<kShift, kMask>(load_256(p + 32))};
 }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ6_K& b) {
-  constexpr int kHalf = kQuarter / 2, kShift = 4 * (kQuarter % 2);
-  const __m256i high = load_256(b.hi + 32 * kHalf);
-  return {join_6bit<kShift, kShift>(load_256(b.lo + 64 * kHalf), high),
-          join_6bit<kShift, kShift + 2>(load_256(b.lo + 64 * kHalf + 32), high)};
+// Of 16 bytes at a the low nibbles, then the high ones; then the same at b.
+SCOUT_INLINE __m256i nibbles(const uint8_t* p) {
+  const __m128i n = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(n, 4), n), _mm256_set1_epi8(15));
+}
+SCOUT_INLINE I8x64 nibbles(const uint8_t* a, const uint8_t* b) { return {nibbles(a), nibbles(b)}; }
+// Of each of 16 bytes at a, then at b, the low nibble and the high one.
+SCOUT_INLINE __m256i nibble_pairs(const uint8_t* p) {
+  const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm256_and_si256(_mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)), _mm256_set1_epi8(15));
+}
+SCOUT_INLINE I8x64 nibble_pairs(const uint8_t* a, const uint8_t* b) {
+  return {nibble_pairs(a), nibble_pairs(b)};
+}
+// low | high << kShift, which must fit a byte.
+template <int kShift>
+SCOUT_INLINE I8x64 merge(I8x64 low, I8x64 high) {
+  return {_mm256_or_si256(low.a, _mm256_slli_epi16(high.a, kShift)),
+          _mm256_or_si256(low.b, _mm256_slli_epi16(high.b, kShift))};
+}
+// w + 16 where the bit is set.
+SCOUT_INLINE __m256i add_bit4(__m256i w, uint32_t bits) {
+  const __m256i spread = _mm256_shuffle_epi8(
+      _mm256_set1_epi32(static_cast<int>(bits)),
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201u));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+  return _mm256_add_epi8(w, _mm256_and_si256(set, _mm256_set1_epi8(16)));
+}
+SCOUT_INLINE I8x64 add_bit4(I8x64 w, uint64_t bits) {
+  return {add_bit4(w.a, static_cast<uint32_t>(bits)),
+          add_bit4(w.b, static_cast<uint32_t>(bits >> 32))};
+}
+// The first 32 less `first`, the others less `second`.
+SCOUT_INLINE I8x64 minus(I8x64 w, int first, int second) {
+  return {_mm256_sub_epi8(w.a, _mm256_set1_epi8(static_cast<char>(first))),
+          _mm256_sub_epi8(w.b, _mm256_set1_epi8(static_cast<char>(second)))};
+}
+// table[w], w in 0 .. 15.
+SCOUT_INLINE I8x64 lookup(const int8_t (&table)[16], I8x64 w) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  const __m256i t = _mm256_broadcastsi128_si256(half);
+  return {_mm256_shuffle_epi8(t, w.a), _mm256_shuffle_epi8(t, w.b)};
 }
 
 // 8 float16 (low 4 first), each in two neighbouring lanes.

@@ -10,10 +10,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/quant/q4_0.h"
-#include "kernels/quant/q4_k.h"
-#include "kernels/quant/q6_k.h"
-
 #define SCOUT_INLINE inline __attribute__((always_inline))
 
 namespace scout::kernels {
@@ -57,6 +53,17 @@ SCOUT_INLINE F32x16 load_f16(const void* p) {
 SCOUT_INLINE F32x16 load_bf16(const void* p) {
   const __m256i h = _mm256_loadu_si256(static_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
+}
+// Float8 E4M3: the float16 of the same fields is 2^-8 times the value (kernels/quant/f8.h).
+SCOUT_INLINE F32x16 load_f8(const void* p) {
+  const __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  const __m256i top = _mm256_set1_epi16(0x3f80);
+  const __m256i magnitude = _mm256_and_si256(_mm256_slli_epi16(v, 7), top);
+  const __m256i sign = _mm256_and_si256(_mm256_slli_epi16(v, 8), _mm256_set1_epi16(-0x8000));
+  const __m256i nan =
+      _mm256_and_si256(_mm256_cmpeq_epi16(magnitude, top), _mm256_set1_epi16(0x7e00));
+  const __m256i half = _mm256_or_si256(_mm256_or_si256(magnitude, sign), nan);
+  return {_mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256.0f))};
 }
 SCOUT_INLINE F32x16 load_i8(const int8_t* p) {
   const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -159,34 +166,61 @@ SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   return w;
 }
 
-// ---- unpacking of weight blocks: 64 integers in order ----
-SCOUT_INLINE I8x64 unpack(const BlockQ4_0& a, const BlockQ4_0& b) {
-  const __m128i na = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.n));
-  const __m128i nb = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.n));
-  const __m512i both =
-      _mm512_castsi256_si512(_mm256_inserti128_si256(_mm256_castsi128_si256(na), nb, 1));
+// ---- integers of packed weights: 64 in order, one per byte ----
+SCOUT_INLINE __m256i load_256(const uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+SCOUT_INLINE __m256i load_128s(const uint8_t* a, const uint8_t* b) {
+  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+// (p[i] >> kFirst) & kMask of 32 bytes, then (p[i] >> kSecond) & kMask of the same.
+template <int kFirst, int kSecond, int kMask>
+SCOUT_INLINE I8x64 fields(const uint8_t* p) {
+  const __m512i shift =
+      _mm512_setr_epi64(kFirst, kFirst, kFirst, kFirst, kSecond, kSecond, kSecond, kSecond);
+  const __m512i n = _mm512_srlv_epi64(_mm512_broadcast_i64x4(load_256(p)), shift);
+  return {_mm512_and_si512(n, _mm512_set1_epi8(kMask))};
+}
+// (p[i] >> kShift) & kMask of 64 bytes.
+template <int kShift, int kMask>
+SCOUT_INLINE I8x64 shifted(const uint8_t* p) {
+  const __m512i n = _mm512_srli_epi16(_mm512_loadu_si512(p), kShift);
+  return {_mm512_and_si512(n, _mm512_set1_epi8(kMask))};
+}
+// Of 16 bytes at a the low nibbles, then the high ones; then the same at b.
+SCOUT_INLINE I8x64 nibbles(const uint8_t* a, const uint8_t* b) {
+  const __m512i both = _mm512_castsi256_si512(load_128s(a, b));
   const __m512i twice = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3), both);
   const __m512i n = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4));
-  return {_mm512_sub_epi8(_mm512_and_si512(n, _mm512_set1_epi8(15)), _mm512_set1_epi8(8))};
+  return {_mm512_and_si512(n, _mm512_set1_epi8(15))};
 }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ4_K& b) {
-  const __m256i n = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.n + 32 * kQuarter));
-  const __m512i shifted =
-      _mm512_srlv_epi64(_mm512_broadcast_i64x4(n), _mm512_setr_epi64(0, 0, 0, 0, 4, 4, 4, 4));
-  return {_mm512_and_si512(shifted, _mm512_set1_epi8(15))};
+// Of each of 16 bytes at a, then at b, the low nibble and the high one.
+SCOUT_INLINE I8x64 nibble_pairs(const uint8_t* a, const uint8_t* b) {
+  const __m512i wide = _mm512_cvtepu8_epi16(load_128s(a, b));
+  const __m512i n = _mm512_or_si512(wide, _mm512_slli_epi16(wide, 4));
+  return {_mm512_and_si512(n, _mm512_set1_epi8(15))};
 }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ6_K& b) {
-  constexpr int kHalf = kQuarter / 2, kHigh = kQuarter % 2;
-  const __m512i lo = _mm512_srli_epi16(_mm512_loadu_si512(b.lo + 64 * kHalf), 4 * kHigh);
-  const __m256i hi = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.hi + 32 * kHalf));
-  constexpr int s = 4 * kHigh;
-  const __m512i two = _mm512_srlv_epi64(_mm512_broadcast_i64x4(hi),
-                                        _mm512_setr_epi64(s, s, s, s, s + 2, s + 2, s + 2, s + 2));
-  const __m512i top = _mm512_slli_epi16(_mm512_and_si512(two, _mm512_set1_epi8(3)), 4);
-  const __m512i n = _mm512_or_si512(_mm512_and_si512(lo, _mm512_set1_epi8(15)), top);
-  return {_mm512_sub_epi8(n, _mm512_set1_epi8(32))};
+// low | high << kShift, which must fit a byte.
+template <int kShift>
+SCOUT_INLINE I8x64 merge(I8x64 low, I8x64 high) {
+  return {_mm512_or_si512(low.v, _mm512_slli_epi16(high.v, kShift))};
+}
+// w + 16 where the bit is set.
+SCOUT_INLINE I8x64 add_bit4(I8x64 w, uint64_t bits) {
+  return {_mm512_mask_add_epi8(w.v, bits, w.v, _mm512_set1_epi8(16))};
+}
+// The first 32 less `first`, the others less `second`.
+SCOUT_INLINE I8x64 minus(I8x64 w, int first, int second) {
+  const __m512i low = _mm512_set1_epi8(static_cast<char>(first));
+  const __m512i high = _mm512_set1_epi8(static_cast<char>(second));
+  return {_mm512_sub_epi8(w.v, _mm512_mask_blend_epi64(0xf0, low, high))};
+}
+// table[w], w in 0 .. 15.
+SCOUT_INLINE I8x64 lookup(const int8_t (&table)[16], I8x64 w) {
+  const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), w.v)};
 }
 
 // 8 float16 (low 4 first), each in two neighbouring lanes.

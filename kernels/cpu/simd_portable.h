@@ -7,10 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/quant/f8.h"
 #include "kernels/quant/half.h"
-#include "kernels/quant/q4_0.h"
-#include "kernels/quant/q4_k.h"
-#include "kernels/quant/q6_k.h"
 
 #define SCOUT_INLINE inline __attribute__((always_inline))
 
@@ -106,6 +104,12 @@ SCOUT_INLINE F32x16 load_bf16(const void* p) {
     const U32x4 h = __builtin_convertvector(load_bytes<U16x4>(bytes + 8 * i), U32x4);
     return reinterpret_cast<F32x4>(h << 16);
   });
+}
+SCOUT_INLINE F32x16 load_f8(const void* p) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(p);
+  float lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = f8_e4m3_to_f32(bytes[i]);
+  return load(lanes);
 }
 SCOUT_INLINE F32x16 load_i8(const int8_t* p) {
   float lanes[16];
@@ -259,34 +263,62 @@ SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   return w;
 }
 
-// ---- unpacking of weight blocks: 64 integers in order ----
-SCOUT_INLINE I8x64 unpack(const BlockQ4_0& a, const BlockQ4_0& b) {
+// ---- integers of packed weights: 64 in order, one per byte ----
+// (p[i] >> kFirst) & kMask of 32 bytes, then (p[i] >> kSecond) & kMask of the same.
+template <int kFirst, int kSecond, int kMask>
+SCOUT_INLINE I8x64 fields(const uint8_t* p) {
   I8x64 w;
-  unpack_q4_0(a, w.v);
-  unpack_q4_0(b, w.v + 32);
+  for (int i = 0; i < 32; ++i) w.v[i] = static_cast<int8_t>((p[i] >> kFirst) & kMask);
+  for (int i = 0; i < 32; ++i) w.v[i + 32] = static_cast<int8_t>((p[i] >> kSecond) & kMask);
   return w;
 }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ4_K& b) {
+// (p[i] >> kShift) & kMask of 64 bytes.
+template <int kShift, int kMask>
+SCOUT_INLINE I8x64 shifted(const uint8_t* p) {
   I8x64 w;
-  for (int i = 0; i < 32; ++i) {
-    w.v[i] = static_cast<int8_t>(b.n[32 * kQuarter + i] & 15);
-    w.v[i + 32] = static_cast<int8_t>(b.n[32 * kQuarter + i] >> 4);
+  for (int i = 0; i < 64; ++i) w.v[i] = static_cast<int8_t>((p[i] >> kShift) & kMask);
+  return w;
+}
+// Of 16 bytes at a the low nibbles, then the high ones; then the same at b.
+SCOUT_INLINE I8x64 nibbles(const uint8_t* a, const uint8_t* b) {
+  I8x64 w;
+  for (int i = 0; i < 16; ++i) w.v[i] = static_cast<int8_t>(a[i] & 15);
+  for (int i = 0; i < 16; ++i) w.v[i + 16] = static_cast<int8_t>(a[i] >> 4);
+  for (int i = 0; i < 16; ++i) w.v[i + 32] = static_cast<int8_t>(b[i] & 15);
+  for (int i = 0; i < 16; ++i) w.v[i + 48] = static_cast<int8_t>(b[i] >> 4);
+  return w;
+}
+// Of each of 16 bytes at a, then at b, the low nibble and the high one.
+SCOUT_INLINE I8x64 nibble_pairs(const uint8_t* a, const uint8_t* b) {
+  I8x64 w;
+  for (int i = 0; i < 16; ++i) {
+    w.v[2 * i] = static_cast<int8_t>(a[i] & 15);
+    w.v[2 * i + 1] = static_cast<int8_t>(a[i] >> 4);
+    w.v[2 * i + 32] = static_cast<int8_t>(b[i] & 15);
+    w.v[2 * i + 33] = static_cast<int8_t>(b[i] >> 4);
   }
   return w;
 }
-template <int kQuarter>
-SCOUT_INLINE I8x64 unpack(const BlockQ6_K& b) {
-  constexpr int kShift = 4 * (kQuarter % 2);
-  const uint8_t* lo = b.lo + 64 * (kQuarter / 2);
-  const uint8_t* hi = b.hi + 32 * (kQuarter / 2);
-  I8x64 w;
-  for (int i = 0; i < 32; ++i) {
-    const int top0 = (hi[i] >> kShift) & 3;
-    const int top1 = (hi[i] >> (kShift + 2)) & 3;
-    w.v[i] = static_cast<int8_t>((((lo[i] >> kShift) & 15) | (top0 << 4)) - 32);
-    w.v[i + 32] = static_cast<int8_t>((((lo[i + 32] >> kShift) & 15) | (top1 << 4)) - 32);
-  }
+// low | high << kShift, which must fit a byte.
+template <int kShift>
+SCOUT_INLINE I8x64 merge(I8x64 low, I8x64 high) {
+  for (int i = 0; i < 64; ++i) low.v[i] = static_cast<int8_t>(low.v[i] | high.v[i] << kShift);
+  return low;
+}
+// w + 16 where the bit is set.
+SCOUT_INLINE I8x64 add_bit4(I8x64 w, uint64_t bits) {
+  for (int i = 0; i < 64; ++i) w.v[i] = static_cast<int8_t>(w.v[i] + (((bits >> i) & 1) << 4));
+  return w;
+}
+// The first 32 less `first`, the others less `second`.
+SCOUT_INLINE I8x64 minus(I8x64 w, int first, int second) {
+  for (int i = 0; i < 32; ++i) w.v[i] = static_cast<int8_t>(w.v[i] - first);
+  for (int i = 32; i < 64; ++i) w.v[i] = static_cast<int8_t>(w.v[i] - second);
+  return w;
+}
+// table[w], w in 0 .. 15.
+SCOUT_INLINE I8x64 lookup(const int8_t (&table)[16], I8x64 w) {
+  for (int i = 0; i < 64; ++i) w.v[i] = table[w.v[i]];
   return w;
 }
 

@@ -32,14 +32,14 @@ struct [[gnu::packed]] BlockQ4_K {
 };
 static_assert(sizeof(BlockQ4_K) == 144 && alignof(BlockQ4_K) == 1);
 
-// The integer scale and minimum of sub-block j, 0 .. 63 each.
-static inline void q4_k_scale_min(const BlockQ4_K& b, int j, uint8_t* scale, uint8_t* min) {
+// The integer scale and minimum of sub-block j in the 12 bytes s, 0 .. 63 each.
+static inline void k_scale_min(const uint8_t* s, int j, uint8_t* scale, uint8_t* min) {
   if (j < 4) {
-    *scale = b.s[j] & 63;
-    *min = b.s[j + 4] & 63;
+    *scale = s[j] & 63;
+    *min = s[j + 4] & 63;
   } else {
-    *scale = static_cast<uint8_t>((b.s[j + 4] & 15) | ((b.s[j - 4] >> 6) << 4));
-    *min = static_cast<uint8_t>((b.s[j + 4] >> 4) | ((b.s[j] >> 6) << 4));
+    *scale = static_cast<uint8_t>((s[j + 4] & 15) | ((s[j - 4] >> 6) << 4));
+    *min = static_cast<uint8_t>((s[j + 4] >> 4) | ((s[j] >> 6) << 4));
   }
 }
 
@@ -64,7 +64,7 @@ static inline void decode_q4_k(const BlockQ4_K& b, float* dst) {
   unpack_q4_k(b, q);
   for (int j = 0; j < kQ4_KSubs; ++j) {
     uint8_t scale, min;
-    q4_k_scale_min(b, j, &scale, &min);
+    k_scale_min(b.s, j, &scale, &min);
     const float s = d * static_cast<float>(scale);
     const float m = dmin * static_cast<float>(min);
     for (int i = 32 * j; i < 32 * (j + 1); ++i) dst[i] = s * static_cast<float>(q[i]) - m;

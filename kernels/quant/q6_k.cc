@@ -5,37 +5,12 @@
 #include <cmath>
 
 #include "kernels/quant/encode.h"
+#include "kernels/quant/fit.h"
 
 namespace scout::kernels {
 namespace {
 
 constexpr int kSub = 16;
-
-// The scale (of either sign) with the least squared error for x ~ scale * q, q in [-32, 31].
-double search(const double* x) {
-  double extreme = 0.0;
-  for (int i = 0; i < kSub; ++i) {
-    if (std::fabs(x[i]) > std::fabs(extreme)) extreme = x[i];
-  }
-  if (extreme == 0.0) return 0.0;
-  double best = 0.0, best_gain = -1.0;
-  for (int step = -9; step <= 9; ++step) {
-    // The extreme value goes to -32, the longer side, or a little beside it.
-    const double inverse = -(32.0 + 0.1 * step) / extreme;
-    double xq = 0.0, qq = 0.0;
-    for (int i = 0; i < kSub; ++i) {
-      const int q = nearest_in(x[i] * inverse, -32, 31);
-      xq += x[i] * q;
-      qq += static_cast<double>(q) * q;
-    }
-    // With the best scale xq / qq the squared error is sum(x^2) - xq^2 / qq.
-    if (qq > 0 && xq * xq / qq > best_gain) {
-      best_gain = xq * xq / qq;
-      best = xq / qq;
-    }
-  }
-  return best;
-}
 
 }  // namespace
 
@@ -45,7 +20,7 @@ void encode_q6_k(const float* src, BlockQ6_K* dst) {
   double scales[kQ6_KSubs];
   double top = 0.0;
   for (int j = 0; j < kQ6_KSubs; ++j) {
-    scales[j] = search(x + kSub * j);
+    scales[j] = fit_scale(x + kSub * j, kSub, 32);
     top = std::fmax(top, std::fabs(scales[j]));
   }
   dst->d = scale_bits(top / 127.0);

@@ -2,8 +2,17 @@
 //
 // A tile of rows shares each decoded piece of a weight row. Every (row, output) pair has its own
 // accumulators, fed in the order of the columns, so its value does not depend on the tiling.
+#include "kernels/quant/i4.h"
+#include "kernels/quant/iq4.h"
+#include "kernels/quant/mxfp4.h"
+#include "kernels/quant/q2_k.h"
+#include "kernels/quant/q3_k.h"
 #include "kernels/quant/q4_0.h"
+#include "kernels/quant/q4_1.h"
 #include "kernels/quant/q4_k.h"
+#include "kernels/quant/q5_0.h"
+#include "kernels/quant/q5_1.h"
+#include "kernels/quant/q5_k.h"
 #include "kernels/quant/q6_k.h"
 #include "kernels/quant/q8_0.h"
 #include "kernels/ref/ops.h"
@@ -19,6 +28,11 @@ inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 inline const unsigned char* weight_row(const Matrix& w, int64_t row) {
   return static_cast<const unsigned char*>(w.data) + row * w.row_bytes;
+}
+
+// The element of output o from its sum.
+inline float finish(const Matrix& w, int64_t o, double sum) {
+  return static_cast<float>(w.row_scale == nullptr ? sum : sum * w.row_scale[o]);
 }
 
 // Adds the products of n columns to the lanes. n is a multiple of kLanes but in the last piece.
@@ -55,7 +69,7 @@ void matmul_float(const MatmulArgs& a) {
       for (int64_t r = 0; r < rows; ++r) {
         double total = 0.0;
         for (int64_t j = 0; j < kLanes; ++j) total += lanes[r][j];
-        a.y[(r0 + r) * a.y_stride + o] = static_cast<float>(total);
+        a.y[(r0 + r) * a.y_stride + o] = finish(a.w, o, total);
       }
     }
   }
@@ -68,6 +82,12 @@ struct Unpacked {
   float scale[kPiece / kActBlock];
   float min[kPiece / kActBlock];
 };
+
+template <int64_t kElems>
+void unpack_group(const BlockI4<kElems>& b, Unpacked* u) {
+  unpack_i4(b, u->q);
+  for (int64_t j = 0; j < kElems / kActBlock; ++j) u->scale[j] = i4_scale(b.scale, b.zero);
+}
 
 void unpack(QuantType type, const void* src, Unpacked* u) {
   const int64_t elems = quant_traits(type).block_elems;
@@ -90,7 +110,7 @@ void unpack(QuantType type, const void* src, Unpacked* u) {
       unpack_q4_k(b, u->q);
       for (int j = 0; j < kQ4_KSubs; ++j) {
         uint8_t scale, min;
-        q4_k_scale_min(b, j, &scale, &min);
+        k_scale_min(b.s, j, &scale, &min);
         u->scale[2 * j] = u->scale[2 * j + 1] = f16_to_f32(b.d) * static_cast<float>(scale);
         u->min[2 * j] = u->min[2 * j + 1] = f16_to_f32(b.dmin) * static_cast<float>(min);
       }
@@ -104,9 +124,85 @@ void unpack(QuantType type, const void* src, Unpacked* u) {
       }
       break;
     }
+    case QuantType::kQ4_1: {
+      const BlockQ4_1& b = *static_cast<const BlockQ4_1*>(src);
+      unpack_q4_1(b, u->q);
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      u->min[0] = u->min[1] = -f16_to_f32(b.m);
+      break;
+    }
+    case QuantType::kQ5_0: {
+      const BlockQ5_0& b = *static_cast<const BlockQ5_0*>(src);
+      unpack_q5_0(b, u->q);
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      break;
+    }
+    case QuantType::kQ5_1: {
+      const BlockQ5_1& b = *static_cast<const BlockQ5_1*>(src);
+      unpack_q5_1(b, u->q);
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      u->min[0] = u->min[1] = -f16_to_f32(b.m);
+      break;
+    }
+    case QuantType::kQ2_K: {
+      const BlockQ2_K& b = *static_cast<const BlockQ2_K*>(src);
+      unpack_q2_k(b, u->q);
+      for (int j = 0; j < kQ2_KSubs; ++j) {
+        u->scale[j] = f16_to_f32(b.d) * static_cast<float>(b.s[j] & 15);
+        u->min[j] = f16_to_f32(b.dmin) * static_cast<float>(b.s[j] >> 4);
+      }
+      break;
+    }
+    case QuantType::kQ3_K: {
+      const BlockQ3_K& b = *static_cast<const BlockQ3_K*>(src);
+      unpack_q3_k(b, u->q);
+      for (int j = 0; j < kQ3_KSubs; ++j) {
+        u->scale[j] = f16_to_f32(b.d) * static_cast<float>(q3_k_scale(b, j));
+      }
+      break;
+    }
+    case QuantType::kQ5_K: {
+      const BlockQ5_K& b = *static_cast<const BlockQ5_K*>(src);
+      unpack_q5_k(b, u->q);
+      for (int j = 0; j < kQ5_KSubs; ++j) {
+        uint8_t scale, min;
+        k_scale_min(b.s, j, &scale, &min);
+        u->scale[2 * j] = u->scale[2 * j + 1] = f16_to_f32(b.d) * static_cast<float>(scale);
+        u->min[2 * j] = u->min[2 * j + 1] = f16_to_f32(b.dmin) * static_cast<float>(min);
+      }
+      break;
+    }
+    case QuantType::kIQ4_NL: {
+      const BlockIq4Nl& b = *static_cast<const BlockIq4Nl*>(src);
+      unpack_iq4(b.n, u->q);
+      u->scale[0] = u->scale[1] = f16_to_f32(b.d);
+      break;
+    }
+    case QuantType::kIQ4_XS: {
+      const BlockIq4Xs& b = *static_cast<const BlockIq4Xs*>(src);
+      for (int j = 0; j < kIq4XsSubs; ++j) {
+        unpack_iq4(b.n + 16 * j, u->q + 32 * j);
+        const float scale = f16_to_f32(b.d) * static_cast<float>(iq4_xs_scale(b, j));
+        u->scale[2 * j] = u->scale[2 * j + 1] = scale;
+      }
+      break;
+    }
+    case QuantType::kMXFP4: {
+      const BlockMxfp4& b = *static_cast<const BlockMxfp4*>(src);
+      unpack_mxfp4(b, u->q);
+      u->scale[0] = u->scale[1] = e8m0_half(b.e);
+      break;
+    }
+    case QuantType::kI4_32:
+      unpack_group(*static_cast<const BlockI4_32*>(src), u);
+      break;
+    case QuantType::kI4_128:
+      unpack_group(*static_cast<const BlockI4_128*>(src), u);
+      break;
     case QuantType::kF32:
     case QuantType::kF16:
     case QuantType::kBF16:
+    case QuantType::kF8_E4M3:
     case QuantType::kCount:
       break;  // not integers: the caller uses matmul_float
   }
@@ -140,7 +236,7 @@ void matmul_integer(const MatmulArgs& a) {
         }
       }
       for (int64_t r = 0; r < rows; ++r) {
-        a.y[(r0 + r) * a.y_stride + o] = static_cast<float>(totals[r]);
+        a.y[(r0 + r) * a.y_stride + o] = finish(a.w, o, totals[r]);
       }
     }
   }

@@ -18,6 +18,9 @@ void gather(const GatherArgs& a) {
   const QuantTraits& traits = quant_traits(a.w.type);
   for (int64_t r = a.row_begin; r < a.row_end; ++r) {
     traits.decode(data + a.ids[r] * a.w.row_bytes, a.y + r * a.w.cols, a.w.cols);
+    if (a.w.row_scale == nullptr) continue;
+    const float scale = a.w.row_scale[a.ids[r]];
+    for (int64_t i = r * a.w.cols; i < (r + 1) * a.w.cols; ++i) a.y[i] *= scale;
   }
 }
 

@@ -170,8 +170,8 @@ void bench_matmul(Report* report, const std::vector<const Backend*>& backends) {
   std::vector<float> scale(x.size() / kActBlock), sum(x.size() / kActBlock);
   const QuantRows xq = {q.data(), scale.data(), sum.data()};
   reference_backend().quantize({x.data(), xq, kCols, 0, kMostRows});
-  for (QuantType type : {QuantType::kF32, QuantType::kBF16, QuantType::kF16, QuantType::kQ8_0,
-                         QuantType::kQ4_0, QuantType::kQ4_K, QuantType::kQ6_K}) {
+  for (int t = 0; t < static_cast<int>(QuantType::kCount); ++t) {
+    const QuantType type = static_cast<QuantType>(t);
     const QuantTraits& traits = quant_traits(type);
     const Weights w = make_weights(type, 96 << 20);
     std::vector<float> y(static_cast<size_t>(kMostRows * w.matrix.rows));

@@ -101,9 +101,12 @@ std::vector<Case> Cases(const std::string& root, bool is_long) {
     if (fs::exists(root + "/" + golden + ".json", none))
       cases.push_back({root, folder, golden, is_long});
   }
-  for (const char* file : {"scout-small/F32", "scout-small/F16", "scout-small/BF16",
-                           "scout-small/Q8_0", "scout-small/Q4_0", "scout-k/Q4_K_M", "scout-k/Q6_K",
-                           "maverick/Q4_0", "scout-hd128/Q8_0", "scout-hd128/Q4_K_M"}) {
+  for (const char* file :
+       {"scout-small/F32", "scout-small/F16", "scout-small/BF16", "scout-small/Q8_0",
+        "scout-small/Q4_0", "scout-small/Q4_1", "scout-small/Q5_0", "scout-small/Q5_1",
+        "scout-small/IQ4_NL", "scout-small/MXFP4_MOE", "scout-k/Q2_K", "scout-k/Q3_K_M",
+        "scout-k/Q4_K_M", "scout-k/Q5_K_M", "scout-k/Q6_K", "scout-k/IQ4_XS", "maverick/Q4_0",
+        "scout-hd128/Q8_0", "scout-hd128/Q4_K_M"}) {
     const std::string stem = std::string("gguf/") + file;
     std::string golden = stem + (is_long ? ".long.golden" : ".golden");
     if (is_long && std::string(file) == "scout-small/F32") golden = "gguf/scout-small/long.golden";
@@ -255,7 +258,7 @@ TEST(GoldenCompare, NotANumberIsNoAgreement) {
 }
 
 TEST(GoldenData, IsAllThere) {
-  EXPECT_GE(OwnCases().size(), 10u);
+  EXPECT_GE(OwnCases().size(), 15u);
   EXPECT_GE(OwnLongCases().size(), 4u);
 }
 

@@ -123,7 +123,8 @@ TEST(Gguf, ReadsTensors) {
   EXPECT_EQ(bf16->type_name, "BF16");
   const TensorEntry* iq4 = table.find("iq4.weight");
   ASSERT_NE(iq4, nullptr);
-  EXPECT_FALSE(iq4->supported);
+  EXPECT_TRUE(iq4->supported);
+  EXPECT_EQ(iq4->type, kernels::QuantType::kIQ4_NL);
   EXPECT_EQ(iq4->type_name, "IQ4_NL");
   EXPECT_EQ(iq4->nbytes, 18);
   EXPECT_EQ(table.find("absent"), nullptr);

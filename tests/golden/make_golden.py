@@ -25,8 +25,8 @@ import golden_vocab
 
 HF_FOLDERS = ["scout-tiny-bf16", "maverick-tiny", "scout-hd128"]
 GGUF_FILES = {  # folder -> types
-    "scout-small": ["F16", "Q8_0", "Q4_0"],
-    "scout-k": ["Q4_K_M"],
+    "scout-small": ["F16", "Q8_0", "Q4_0", "Q5_1", "MXFP4_MOE"],
+    "scout-k": ["Q2_K", "Q4_K_M", "IQ4_XS"],  # with tensors of Q3_K and Q5_K
     "maverick": ["Q4_0"],
     "scout-hd128": ["Q8_0", "Q4_K_M"],
 }

@@ -5,17 +5,20 @@
 #include <iterator>
 #include <limits>
 
+#include "kernels/quant/f8.h"
 #include "kernels/quant/half.h"
-#include "kernels/quant/q4_k.h"
+#include "kernels/quant/i4.h"
+#include "kernels/quant/mxfp4.h"
 #include "kernels/quant/types.h"
 #include "tests/kernels/kernel_test_util.h"
 
 namespace scout::kernels {
 namespace {
 
-constexpr QuantType kAll[] = {QuantType::kF32,  QuantType::kF16,  QuantType::kBF16,
-                              QuantType::kQ8_0, QuantType::kQ4_0, QuantType::kQ4_K,
-                              QuantType::kQ6_K};
+// Types without a GGUF number: their codecs are checked against their definition.
+bool is_own(QuantType type) {
+  return type == QuantType::kI4_32 || type == QuantType::kI4_128 || type == QuantType::kF8_E4M3;
+}
 
 uint32_t u32_at(const std::string& s, size_t at) {
   uint32_t v = 0;
@@ -24,7 +27,8 @@ uint32_t u32_at(const std::string& s, size_t at) {
 }
 
 TEST(Codec, DecodesGoldenBlocksBitForBit) {
-  for (QuantType type : kAll) {
+  for (QuantType type : all_types()) {
+    if (is_own(type)) continue;
     const QuantTraits& traits = quant_traits(type);
     SCOPED_TRACE(traits.name);
     const std::string path =
@@ -61,7 +65,7 @@ TEST(Codec, DecodesGoldenBlocksBitForBit) {
 }
 
 TEST(Codec, DecodesFromAnyAddress) {
-  for (QuantType type : kAll) {
+  for (QuantType type : all_types()) {
     const QuantTraits& traits = quant_traits(type);
     const int64_t n = traits.block_elems * 4;
     const size_t bytes = static_cast<size_t>(traits.block_bytes * 4);
@@ -145,6 +149,80 @@ TEST(Half, Float32ToBfloat16RoundsToNearestEven) {
   EXPECT_EQ(f32_to_bf16(INFINITY), 0x7f80);
 }
 
+// The value of a finite float8 E4M3 from its definition.
+double f8_value(int v) {
+  const int exponent = (v >> 3) & 15, fraction = v & 7;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8.0 + fraction, exponent - 10);
+  return (v & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+TEST(Float8, EveryValueIsExactAndComesBack) {
+  for (int v = 0; v < 256; ++v) {
+    const float f = f8_e4m3_to_f32(static_cast<uint8_t>(v));
+    EXPECT_EQ(std::signbit(f), v >= 128) << v;
+    EXPECT_EQ(f32_to_f8_e4m3(f), v);
+    if ((v & 0x7f) == 0x7f) {
+      EXPECT_TRUE(std::isnan(f)) << v;
+    } else {
+      EXPECT_EQ(static_cast<double>(f), f8_value(v)) << v;
+    }
+  }
+  EXPECT_EQ(f8_e4m3_to_f32(0x7e), kF8E4M3Max);
+}
+
+TEST(Float8, RoundsToNearestEvenAndSaturates) {
+  for (int v = 0; v < 0x7e; ++v) {
+    const float middle = static_cast<float>((f8_value(v) + f8_value(v + 1)) / 2);
+    const int even = v + (v & 1);
+    ASSERT_EQ(f32_to_f8_e4m3(middle), even) << v;
+    ASSERT_EQ(f32_to_f8_e4m3(-middle), even | 0x80) << v;
+    ASSERT_EQ(f32_to_f8_e4m3(std::nextafter(middle, 0.0f)), v) << v;
+    ASSERT_EQ(f32_to_f8_e4m3(std::nextafter(middle, 1e30f)), v + 1) << v;
+  }
+  EXPECT_EQ(f32_to_f8_e4m3(1e-45f), 0);
+  EXPECT_EQ(f32_to_f8_e4m3(-1e-45f), 0x80);
+  for (float large : {449.0f, 480.0f, 1e9f, INFINITY}) {
+    EXPECT_EQ(f32_to_f8_e4m3(large), 0x7e);
+    EXPECT_EQ(f32_to_f8_e4m3(-large), 0xfe);
+  }
+}
+
+template <int64_t kElems>
+void check_grouped_integers() {
+  Random random(79);
+  for (int zero = 0; zero < 16; ++zero) {
+    for (bool bf16 : {false, true}) {
+      uint8_t nibbles[kElems / 2];
+      for (uint8_t& byte : nibbles) byte = static_cast<uint8_t>(random.bits());
+      const float scale = 0.40625f;  // exact in both
+      BlockI4<kElems> block;
+      pack_i4(bf16 ? f32_to_bf16(scale) : f32_to_f16(scale), bf16, static_cast<uint8_t>(zero),
+              nibbles, &block);
+      float w[kElems];
+      decode_i4(block, w);
+      for (int64_t i = 0; i < kElems; ++i) {
+        // Eight integers in a 32-bit word, lowest first, as W4A16 checkpoints have them.
+        const uint32_t word = u32_at(std::string(nibbles, nibbles + sizeof(nibbles)), i / 8 * 4);
+        const int q = static_cast<int>((word >> (4 * (i % 8))) & 15);
+        ASSERT_EQ(w[i], scale * static_cast<float>(q - zero)) << i;
+      }
+    }
+  }
+}
+
+TEST(GroupedIntegers, DecodeByDefinition) {
+  check_grouped_integers<32>();
+  check_grouped_integers<128>();
+}
+
+TEST(Mxfp4, ScaleOfEveryExponent) {
+  for (int e = 0; e < 255; ++e) {
+    EXPECT_EQ(static_cast<double>(e8m0_half(static_cast<uint8_t>(e))), std::ldexp(1.0, e - 128));
+  }
+  EXPECT_TRUE(std::isnan(e8m0_half(255)));
+}
+
 double rms_error(QuantType type, const Input<float>& x) {
   const QuantTraits& traits = quant_traits(type);
   const int64_t n = static_cast<int64_t>(x.size());
@@ -164,20 +242,31 @@ double rms_error(QuantType type, const Input<float>& x) {
 // are a few per cent above what the encoders reach; for the K formats they are below what a grid
 // that spans the range gives.
 TEST(Encoder, ErrorIsSmall) {
+  constexpr struct {
+    QuantType type;
+    double normal, shifted;
+  } kBounds[] = {
+      {QuantType::kQ8_0, 5.5e-3, 4.1e-3},  {QuantType::kQ4_0, 0.088, 0.066},
+      {QuantType::kQ4_1, 0.0795, 0.024},   {QuantType::kQ5_0, 0.0435, 0.0325},
+      {QuantType::kQ5_1, 0.0387, 0.0115},  {QuantType::kQ2_K, 0.277, 0.139},
+      {QuantType::kQ3_K, 0.149, 0.1065},   {QuantType::kQ4_K, 0.0725, 0.0315},
+      {QuantType::kQ5_K, 0.0366, 0.0156},  {QuantType::kQ6_K, 0.0178, 0.0133},
+      {QuantType::kIQ4_NL, 0.076, 0.0645}, {QuantType::kIQ4_XS, 0.077, 0.0652},
+      {QuantType::kMXFP4, 0.114, 0.109},   {QuantType::kI4_32, 0.0822, 0.0345},
+      {QuantType::kI4_128, 0.103, 0.04},
+  };
   const Input<float> normal = normal_input(256 * 64, 77);
   EXPECT_EQ(rms_error(QuantType::kF32, normal), 0.0);
   EXPECT_LT(rms_error(QuantType::kF16, normal), 2.2e-4);
   EXPECT_LT(rms_error(QuantType::kBF16, normal), 1.75e-3);
-  EXPECT_LT(rms_error(QuantType::kQ8_0, normal), 5.5e-3);
-  EXPECT_LT(rms_error(QuantType::kQ4_0, normal), 0.088);
-  EXPECT_LT(rms_error(QuantType::kQ4_K, normal), 0.0725);
-  EXPECT_LT(rms_error(QuantType::kQ6_K, normal), 0.0178);
+  EXPECT_LT(rms_error(QuantType::kF8_E4M3, normal), 0.028);
   Input<float> shifted(normal.data(), normal.size());
   for (size_t i = 0; i < shifted.size(); ++i) shifted[i] = std::fabs(shifted[i]) + 1;
-  EXPECT_LT(rms_error(QuantType::kQ8_0, shifted), 4.1e-3);
-  EXPECT_LT(rms_error(QuantType::kQ4_0, shifted), 0.066);
-  EXPECT_LT(rms_error(QuantType::kQ4_K, shifted), 0.0315);
-  EXPECT_LT(rms_error(QuantType::kQ6_K, shifted), 0.0133);
+  EXPECT_EQ(std::size(kBounds), block_types().size());
+  for (const auto& bound : kBounds) {
+    EXPECT_LT(rms_error(bound.type, normal), bound.normal) << quant_traits(bound.type).name;
+    EXPECT_LT(rms_error(bound.type, shifted), bound.shifted) << quant_traits(bound.type).name;
+  }
 }
 
 TEST(Encoder, EachQ8_0ValueIsTheNearest) {
@@ -201,7 +290,7 @@ TEST(Encoder, SurvivesAnyInput) {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float tops[] = {0.0f, -0.0f, 1e-45f, 1e-30f, 1e30f, 3.4e38f, inf, -inf, nan};
-  for (QuantType type : {QuantType::kQ8_0, QuantType::kQ4_0, QuantType::kQ4_K, QuantType::kQ6_K}) {
+  for (QuantType type : block_types()) {
     const QuantTraits& traits = quant_traits(type);
     for (float top : tops) {
       for (int all = 0; all < 2; ++all) {
@@ -225,19 +314,22 @@ TEST(Encoder, SurvivesAnyInput) {
 TEST(Types, TableAndGgufNames) {
   int known = 0;
   for (uint32_t number = 0; number < 100; ++number) {
-    QuantType type = QuantType::kCount;
-    if (!quant_type_from_gguf(number, &type)) continue;
+    QuantType found = QuantType::kCount;
+    if (!quant_type_from_gguf(number, &found)) continue;
     ++known;
-    EXPECT_STREQ(gguf_type_name(number), quant_traits(type).name);
+    EXPECT_STREQ(gguf_type_name(number), quant_traits(found).name);
   }
-  EXPECT_EQ(known, 7);
+  EXPECT_EQ(known, 16);
+  QuantType type = QuantType::kCount;
+  EXPECT_FALSE(quant_type_from_gguf(16, &type));
+  EXPECT_STREQ(gguf_type_name(16), "IQ2_XXS");
   EXPECT_STREQ(gguf_type_name(13), "Q5_K");
   EXPECT_STREQ(gguf_type_name(20), "IQ4_NL");
   EXPECT_STREQ(gguf_type_name(39), "MXFP4");
   EXPECT_EQ(gguf_type_name(42), nullptr);
   EXPECT_EQ(gguf_type_name(0xffffffffu), nullptr);
-  for (QuantType type : kAll) {
-    const QuantTraits& traits = quant_traits(type);
+  for (QuantType each : all_types()) {
+    const QuantTraits& traits = quant_traits(each);
     EXPECT_EQ(traits.is_float, traits.block_elems == 1);
     EXPECT_TRUE(traits.is_float || traits.block_elems % kActBlock == 0);
   }

@@ -28,6 +28,65 @@ inline std::vector<const Backend*> all_backends() {
   return list;
 }
 
+inline std::vector<QuantType> all_types() {
+  std::vector<QuantType> list;
+  for (int i = 0; i < static_cast<int>(QuantType::kCount); ++i) {
+    list.push_back(static_cast<QuantType>(i));
+  }
+  return list;
+}
+
+// Those with blocks of integers.
+inline std::vector<QuantType> block_types() {
+  std::vector<QuantType> list;
+  for (QuantType type : all_types()) {
+    if (!quant_traits(type).is_float) list.push_back(type);
+  }
+  return list;
+}
+
+// Where a block holds 16-bit scales: offsets, -1 for none. MXFP4 has one byte of exponent instead,
+// at 0.
+struct ScaleBytes {
+  int first = -1, second = -1;
+};
+inline ScaleBytes scale_bytes(QuantType type) {
+  switch (type) {
+    case QuantType::kQ8_0:
+    case QuantType::kQ4_0:
+    case QuantType::kQ5_0:
+    case QuantType::kIQ4_NL:
+    case QuantType::kIQ4_XS:
+    case QuantType::kI4_32:
+    case QuantType::kI4_128:
+      return {0, -1};
+    case QuantType::kQ4_1:
+    case QuantType::kQ5_1:
+    case QuantType::kQ4_K:
+    case QuantType::kQ5_K:
+      return {0, 2};
+    case QuantType::kQ2_K:
+      return {80, 82};
+    case QuantType::kQ3_K:
+      return {108, -1};
+    case QuantType::kQ6_K:
+      return {208, -1};
+    default:
+      return {};
+  }
+}
+
+// Writes the scales of every block: float16 bits, or MXFP4's exponent.
+inline void set_scales(QuantType type, unsigned char* bytes, size_t n, uint16_t first,
+                       uint16_t second, unsigned char exponent) {
+  const ScaleBytes at = scale_bytes(type);
+  for (size_t b = 0; b < n; b += static_cast<size_t>(quant_traits(type).block_bytes)) {
+    if (at.first >= 0) memcpy(bytes + b + at.first, &first, 2);
+    if (at.second >= 0) memcpy(bytes + b + at.second, &second, 2);
+    if (type == QuantType::kMXFP4) bytes[b] = exponent;
+  }
+}
+
 // Runs a test once per backend.
 class BackendTest : public testing::TestWithParam<const Backend*> {
  protected:

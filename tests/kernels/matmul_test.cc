@@ -74,18 +74,31 @@ struct Problem {
   Activations act;
   Expected want;
   int64_t row_bytes;
+  std::vector<float> row_scale;  // kMaxOuts, or none
 };
 
-Problem make_problem(QuantType type, int64_t cols, bool integer) {
+void set_expected(Problem* p) {
+  std::vector<float> decoded(kMaxOuts * p->cols);
+  quant_traits(p->type).decode(p->bytes.data(), decoded.data(), kMaxOuts * p->cols);
+  p->want = expected(decoded, p->act, p->cols, p->integer);
+  for (size_t i = 0; i < p->want.y.size() && !p->row_scale.empty(); ++i) {
+    p->want.y[i] *= p->row_scale[i % kMaxOuts];
+    p->want.magnitude[i] *= std::fabs(p->row_scale[i % kMaxOuts]);
+  }
+}
+
+Problem make_problem(QuantType type, int64_t cols, bool integer, bool row_scale = false) {
   const QuantTraits& traits = quant_traits(type);
-  Problem p{type, cols, integer, {}, activations(cols, integer, 11 + cols), {}, 0};
+  Problem p{type, cols, integer, {}, activations(cols, integer, 11 + cols), {}, 0, {}};
   p.row_bytes = cols / traits.block_elems * traits.block_bytes;
   p.bytes.resize(kMaxOuts * p.row_bytes);
   const Input<float> w = normal_input(kMaxOuts * cols, 23 + cols);
   traits.encode(w.data(), p.bytes.data(), kMaxOuts * cols);
-  std::vector<float> decoded(kMaxOuts * cols);
-  traits.decode(p.bytes.data(), decoded.data(), kMaxOuts * cols);
-  p.want = expected(decoded, p.act, cols, integer);
+  if (row_scale) {
+    const Input<float> scales = normal_input(kMaxOuts, 37);
+    p.row_scale.assign(scales.data(), scales.data() + kMaxOuts);
+  }
+  set_expected(&p);
   return p;
 }
 
@@ -104,7 +117,9 @@ std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, i
   const int64_t stride = outs + 3;
   Output<float> y(static_cast<size_t>(rows * stride));
   MatmulArgs a{};
+  const Input<float> row_scale(p.row_scale.data(), p.row_scale.empty() ? 0 : outs);
   a.w = {w.data(), p.type, outs, p.cols, row_bytes};
+  if (!p.row_scale.empty()) a.w.row_scale = row_scale.data();
   const Input<float> x(p.act.x.data() + row0 * p.cols, p.integer ? 0 : rows * p.cols);
   const int64_t blocks = p.integer ? p.cols / kActBlock : 0;
   const int64_t q_cols = p.integer ? p.cols : 0;
@@ -139,11 +154,13 @@ std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, i
 
 // |y - y64| <= u * (8 + sqrt(cols)) * spread * sum|w x|: the roundings of a sum of n terms add up
 // like a random walk (at worst they grow with n / lanes, which these inputs do not reach), and 8
-// for the reduction of the lanes. spread is 1 where the terms added are w x itself; Q4_K in
-// integers adds scale * q * x and min * x, which are larger: 4.
+// for the reduction of the lanes. spread is 1 where the terms added are w x itself; formats with
+// minimums add scale * q * x and min * x in integers, which are larger: 4.
 void check_close(const std::vector<float>& got, const Problem& p, int64_t rows, int64_t outs) {
   Worst worst;
-  const double spread = p.integer && p.type == QuantType::kQ4_K ? 4 : 1;
+  const bool minimums =
+      scale_bytes(p.type).second >= 0;  // a second scale of a block is that of its minimums
+  const double spread = p.integer && minimums ? 4 : 1;
   const double factor = kU * (8 + std::sqrt(static_cast<double>(p.cols))) * spread;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t o = 0; o < outs; ++o) {
@@ -169,13 +186,32 @@ void check_same(const std::vector<float>& got, const std::vector<float>& whole, 
   }
 }
 
+const std::vector<int64_t> kFloatColumns = {2, 14, 16, 34, 70, 128, 274, 514};
+const std::vector<int64_t> kBlockColumns = {32, 64, 96, 160, 288, 544};
+const std::vector<int64_t> kGroupColumns = {128, 256, 384, 640};
+const std::vector<int64_t> kSuperColumns = {256, 512, 768};
+
+const std::vector<int64_t>& columns_of(const QuantTraits& traits) {
+  switch (traits.block_elems) {
+    case 1:
+      return kFloatColumns;
+    case 32:
+      return kBlockColumns;
+    case 128:
+      return kGroupColumns;
+    default:
+      return kSuperColumns;
+  }
+}
+
 class Matmul : public BackendTest {
  protected:
-  void check_type(QuantType type, bool integer, const std::vector<int64_t>& columns) {
-    for (int64_t cols : columns) {
-      SCOPED_TRACE(std::string(quant_traits(type).name) + (integer ? " integer" : " float") +
-                   ", cols " + std::to_string(cols));
-      const Problem p = make_problem(type, cols, integer);
+  void check_type(QuantType type, bool integer, bool row_scale = false) {
+    const QuantTraits& traits = quant_traits(type);
+    for (int64_t cols : columns_of(traits)) {
+      SCOPED_TRACE(std::string(traits.name) + (integer ? " integer" : " float") + ", cols " +
+                   std::to_string(cols));
+      const Problem p = make_problem(type, cols, integer, row_scale);
       const std::vector<float> whole = run(backend(), p, 0, kMaxRows, kMaxOuts, 0, kMaxOuts);
       check_close(whole, p, kMaxRows, kMaxOuts);
       for (int64_t rows : {1, 2, 3, 7, 17, 33}) {
@@ -193,54 +229,128 @@ class Matmul : public BackendTest {
       }
       check_same(run(backend(), p, 3, 7, 19, 5, 5), whole, 3, 7, 5, 5);  // an empty slice
       // Rows of the matrix that lie further apart than they are long.
-      const int64_t pad = quant_traits(type).block_bytes;
+      const int64_t pad = traits.block_bytes;
       check_same(run(backend(), p, 3, 7, 19, 0, 19, pad), whole, 3, 7, 0, 19);
       if (HasFatalFailure()) return;
     }
   }
 };
 
-const std::vector<int64_t> kFloatColumns = {2, 14, 16, 34, 70, 128, 274, 514};
-const std::vector<int64_t> kBlockColumns = {32, 64, 96, 160, 288, 544};
-const std::vector<int64_t> kSuperColumns = {256, 512, 768};
+TEST_P(Matmul, F32) { check_type(QuantType::kF32, false); }
+TEST_P(Matmul, F16) { check_type(QuantType::kF16, false); }
+TEST_P(Matmul, BF16) { check_type(QuantType::kBF16, false); }
+TEST_P(Matmul, F8_E4M3) { check_type(QuantType::kF8_E4M3, false); }
+TEST_P(Matmul, Q8_0) { check_type(QuantType::kQ8_0, false); }
+TEST_P(Matmul, Q4_0) { check_type(QuantType::kQ4_0, false); }
+TEST_P(Matmul, Q4_K) { check_type(QuantType::kQ4_K, false); }
+TEST_P(Matmul, Q6_K) { check_type(QuantType::kQ6_K, false); }
+TEST_P(Matmul, Q4_1) { check_type(QuantType::kQ4_1, false); }
+TEST_P(Matmul, Q5_0) { check_type(QuantType::kQ5_0, false); }
+TEST_P(Matmul, Q5_1) { check_type(QuantType::kQ5_1, false); }
+TEST_P(Matmul, Q2_K) { check_type(QuantType::kQ2_K, false); }
+TEST_P(Matmul, Q3_K) { check_type(QuantType::kQ3_K, false); }
+TEST_P(Matmul, Q5_K) { check_type(QuantType::kQ5_K, false); }
+TEST_P(Matmul, IQ4_NL) { check_type(QuantType::kIQ4_NL, false); }
+TEST_P(Matmul, IQ4_XS) { check_type(QuantType::kIQ4_XS, false); }
+TEST_P(Matmul, MXFP4) { check_type(QuantType::kMXFP4, false); }
+TEST_P(Matmul, I4_32) { check_type(QuantType::kI4_32, false); }
+TEST_P(Matmul, I4_128) { check_type(QuantType::kI4_128, false); }
+TEST_P(Matmul, IntegerQ8_0) { check_type(QuantType::kQ8_0, true); }
+TEST_P(Matmul, IntegerQ4_0) { check_type(QuantType::kQ4_0, true); }
+TEST_P(Matmul, IntegerQ4_K) { check_type(QuantType::kQ4_K, true); }
+TEST_P(Matmul, IntegerQ6_K) { check_type(QuantType::kQ6_K, true); }
+TEST_P(Matmul, IntegerQ4_1) { check_type(QuantType::kQ4_1, true); }
+TEST_P(Matmul, IntegerQ5_0) { check_type(QuantType::kQ5_0, true); }
+TEST_P(Matmul, IntegerQ5_1) { check_type(QuantType::kQ5_1, true); }
+TEST_P(Matmul, IntegerQ2_K) { check_type(QuantType::kQ2_K, true); }
+TEST_P(Matmul, IntegerQ3_K) { check_type(QuantType::kQ3_K, true); }
+TEST_P(Matmul, IntegerQ5_K) { check_type(QuantType::kQ5_K, true); }
+TEST_P(Matmul, IntegerIQ4_NL) { check_type(QuantType::kIQ4_NL, true); }
+TEST_P(Matmul, IntegerIQ4_XS) { check_type(QuantType::kIQ4_XS, true); }
+TEST_P(Matmul, IntegerMXFP4) { check_type(QuantType::kMXFP4, true); }
+TEST_P(Matmul, IntegerI4_32) { check_type(QuantType::kI4_32, true); }
+TEST_P(Matmul, IntegerI4_128) { check_type(QuantType::kI4_128, true); }
 
-TEST_P(Matmul, F32) { check_type(QuantType::kF32, false, kFloatColumns); }
-TEST_P(Matmul, F16) { check_type(QuantType::kF16, false, kFloatColumns); }
-TEST_P(Matmul, BF16) { check_type(QuantType::kBF16, false, kFloatColumns); }
-TEST_P(Matmul, Q8_0) { check_type(QuantType::kQ8_0, false, kBlockColumns); }
-TEST_P(Matmul, Q4_0) { check_type(QuantType::kQ4_0, false, kBlockColumns); }
-TEST_P(Matmul, Q4_K) { check_type(QuantType::kQ4_K, false, kSuperColumns); }
-TEST_P(Matmul, Q6_K) { check_type(QuantType::kQ6_K, false, kSuperColumns); }
-TEST_P(Matmul, IntegerQ8_0) { check_type(QuantType::kQ8_0, true, kBlockColumns); }
-TEST_P(Matmul, IntegerQ4_0) { check_type(QuantType::kQ4_0, true, kBlockColumns); }
-TEST_P(Matmul, IntegerQ4_K) { check_type(QuantType::kQ4_K, true, kSuperColumns); }
-TEST_P(Matmul, IntegerQ6_K) { check_type(QuantType::kQ6_K, true, kSuperColumns); }
+TEST_P(Matmul, RowScales) {
+  check_type(QuantType::kF8_E4M3, false, true);
+  check_type(QuantType::kQ4_0, false, true);
+  check_type(QuantType::kQ4_0, true, true);
+  check_type(QuantType::kQ4_K, true, true);
+}
+
+// Fields of any value, which encoders do not write all: zero points of both ends, negative scales,
+// a bfloat16 scale (I4) in one block and a float16 one in the next.
+TEST_P(Matmul, AnyBlocks) {
+  for (QuantType type : block_types()) {
+    for (bool integer : {false, true}) {
+      SCOPED_TRACE(std::string(quant_traits(type).name) + (integer ? " integer" : " float"));
+      const bool super = quant_traits(type).block_elems > 32;
+      Problem p = make_problem(type, super ? 768 : 288, integer);
+      Random random(91);
+      for (unsigned char& byte : p.bytes) byte = static_cast<unsigned char>(random.bits());
+      for (size_t at = 0; at < p.bytes.size();
+           at += static_cast<size_t>(quant_traits(type).block_bytes)) {
+        const uint16_t sign = random.bits() % 8 == 0 ? 0x8000 : 0;
+        const uint16_t first = static_cast<uint16_t>(0x2c00 | sign | random.bits() % 0x400);
+        const uint16_t second = static_cast<uint16_t>(0x2c00 | random.bits() % 0x400);
+        set_scales(type, p.bytes.data() + at, 1, first, second,
+                   static_cast<unsigned char>(120 + random.bits() % 8));
+        // A bfloat16 of the same size as the float16 scales of the other blocks.
+        const bool grouped = type == QuantType::kI4_32 || type == QuantType::kI4_128;
+        if (grouped && (p.bytes[at + 2] & 0x10) != 0) {
+          const uint16_t wide = static_cast<uint16_t>(0x3d80 | sign | random.bits() % 0x80);
+          memcpy(p.bytes.data() + at, &wide, 2);
+        }
+      }
+      set_expected(&p);
+      check_close(run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts), p, 7, kMaxOuts);
+    }
+  }
+}
+
+// Infinite and NaN scales show in the outputs of their rows and in no others.
+TEST_P(Matmul, BrokenScalesStayInTheirRows) {
+  for (QuantType type : block_types()) {
+    for (bool integer : {false, true}) {
+      const bool super = quant_traits(type).block_elems > 32;
+      Problem p = make_problem(type, super ? 768 : 96, integer);
+      const std::vector<float> clean = run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts);
+      const uint16_t broken[] = {0x7c00, 0xfc00, 0x7e00, 0xffff};
+      for (int64_t o = 1; o < kMaxOuts; o += 2) {
+        unsigned char* block = p.bytes.data() + o * p.row_bytes;
+        if (type == QuantType::kI4_32 || type == QuantType::kI4_128) {
+          block[2] = static_cast<unsigned char>(block[2] & 0x0f);
+        }
+        set_scales(type, block, 1, broken[o / 2 % 4], broken[(o / 2 + 1) % 4], 255);
+      }
+      const std::vector<float> got = run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts);
+      for (size_t i = 0; i < got.size(); ++i) {
+        if (i % 2 == 1) {
+          ASSERT_FALSE(std::isfinite(got[i])) << quant_traits(type).name << " " << integer << i;
+        } else {
+          ASSERT_EQ(bits_of(got[i]), bits_of(clean[i])) << quant_traits(type).name << integer;
+        }
+      }
+    }
+  }
+}
 
 // The ends of every field: all bits set or cleared, with the activations at +-127.
 TEST_P(Matmul, IntegerAtTheEndsOfTheRange) {
-  for (QuantType type : {QuantType::kQ8_0, QuantType::kQ4_0, QuantType::kQ4_K, QuantType::kQ6_K}) {
+  for (QuantType type : block_types()) {
     const QuantTraits& traits = quant_traits(type);
     for (int fill : {0x00, 0xff, 0x80, 0x7f}) {
       SCOPED_TRACE(std::string(traits.name) + " filled with " + std::to_string(fill));
       const int64_t cols = 512;
       Problem p = make_problem(type, cols, true);
       memset(p.bytes.data(), fill, p.bytes.size());
-      for (size_t at = 0; at < p.bytes.size(); at += static_cast<size_t>(traits.block_bytes)) {
-        const unsigned char scale[4] = {0x00, 0x2c, 0x00, 0x28};  // 2^-4, 2^-5
-        if (type == QuantType::kQ6_K) {
-          memcpy(p.bytes.data() + at + 208, scale, 2);
-        } else {
-          memcpy(p.bytes.data() + at, scale, type == QuantType::kQ4_K ? 4 : 2);
-        }
-      }
+      set_scales(type, p.bytes.data(), p.bytes.size(), 0x2c00, 0x2800, 123);  // 2^-4, 2^-5
       for (size_t i = 0; i < p.act.q.size(); ++i) {
         p.act.q[i] = (i / kActBlock) % 3 == 0 ? -127 : 127;
         const size_t b = i / kActBlock;
         p.act.sum[b] = static_cast<float>(static_cast<double>(p.act.scale[b]) * p.act.q[i] * 16);
       }
-      std::vector<float> decoded(kMaxOuts * cols);
-      traits.decode(p.bytes.data(), decoded.data(), kMaxOuts * cols);
-      p.want = expected(decoded, p.act, cols, true);
+      set_expected(&p);
       check_close(run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts), p, 7, kMaxOuts);
     }
   }

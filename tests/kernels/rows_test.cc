@@ -176,8 +176,7 @@ TEST_P(Rows, ScaleAndAdd) {
 
 // The bits of the scalar decoder, on every backend.
 TEST_P(Rows, Gather) {
-  for (QuantType type : {QuantType::kF32, QuantType::kF16, QuantType::kBF16, QuantType::kQ8_0,
-                         QuantType::kQ4_0, QuantType::kQ4_K, QuantType::kQ6_K}) {
+  for (QuantType type : all_types()) {
     const QuantTraits& traits = quant_traits(type);
     for (int64_t blocks : {1, 3}) {
       const int64_t cols = traits.is_float ? 34 * blocks : traits.block_elems * blocks;
@@ -198,6 +197,15 @@ TEST_P(Rows, Gather) {
         for (int64_t c = 0; c < cols; ++c) {
           ASSERT_EQ(bits_of(y[r * cols + c]), bits_of(decoded[id_list[r] * cols + c])) << r << c;
         }
+      }
+      const Input<float> scale = normal_input(outs, 82);
+      Matrix scaled{w.data(), type, outs, cols, row_bytes};
+      scaled.row_scale = scale.data();
+      const std::vector<float> z = check_slices(cols, [&](float* out, int64_t b, int64_t e) {
+        backend().gather({scaled, ids.data(), out, b, e});
+      });
+      for (int64_t i = 0; i < kRows * cols; ++i) {
+        ASSERT_EQ(bits_of(z[i]), bits_of(y[i] * scale[id_list[i / cols]])) << i;
       }
     }
   }
