@@ -70,14 +70,19 @@ Failure Args::Parse(const OptionList& options, int argc, const char* const* argv
       if (++i == argc) return Usage(arg + " needs a value: " + option->value);
       value = argv[i];
     }
-    args->values_[option->name] = std::move(value);
+    args->values_[option->name].push_back(std::move(value));
   }
   return Ok();
 }
 
 std::string Args::Get(const std::string& name, const std::string& otherwise) const {
   auto it = values_.find(name);
-  return it == values_.end() ? otherwise : it->second;
+  return it == values_.end() ? otherwise : it->second.back();
+}
+
+std::vector<std::string> Args::GetAll(const std::string& name) const {
+  auto it = values_.find(name);
+  return it == values_.end() ? std::vector<std::string>() : it->second;
 }
 
 Failure Args::AtMost(size_t most) const {

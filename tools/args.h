@@ -24,13 +24,15 @@ using OptionList = std::vector<Option>;
 OptionList Join(std::initializer_list<OptionList> lists);
 
 // The given options and the positional arguments. "--name value", "--name=value", "-x value" and
-// switches may stand anywhere; "--" ends the options; of repeated options the last counts.
+// switches may stand anywhere; "--" ends the options; of repeated options the last counts, except
+// where a command takes all of them.
 class Args {
  public:
   static Failure Parse(const OptionList& options, int argc, const char* const* argv, Args* args);
 
   bool Has(const std::string& name) const { return values_.count(name) != 0; }
   std::string Get(const std::string& name, const std::string& otherwise = "") const;
+  std::vector<std::string> GetAll(const std::string& name) const;
   const std::vector<std::string>& positional() const { return positional_; }
   // Fails where more than `most` positional arguments were given.
   Failure AtMost(size_t most) const;
@@ -47,7 +49,7 @@ class Args {
                  int32_t* value) const;
 
  private:
-  std::map<std::string, std::string> values_;  // by long name
+  std::map<std::string, std::vector<std::string>> values_;  // by long name, never empty
   std::vector<std::string> positional_;
 };
 

@@ -11,18 +11,6 @@
 namespace scout::tool {
 namespace {
 
-OptionList VocabularyOption() {
-  return {{'m', "model", "PATH", "a folder, a .gguf file or a tokenizer.json"}};
-}
-
-Failure LoadTokenizer(const Args& args, Tokenizer* tokenizer) {
-  TOOL_TRY(args.Require("model", "-m PATH"));
-  scout_tokenizer* loaded = nullptr;
-  TOOL_CALL(scout_tokenizer_load, args.Get("model").c_str(), &loaded);
-  tokenizer->reset(loaded);
-  return Ok();
-}
-
 Failure Decode(const scout_tokenizer* tokenizer, const int32_t* ids, int64_t count, uint32_t flags,
                std::string* text) {
   int64_t size = 0;

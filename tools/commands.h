@@ -23,5 +23,6 @@ Command ChatCommand();
 Command LogitsCommand();
 Command GenerateCommand();
 Command BenchCommand();
+Command PackCommand();
 
 }  // namespace scout::tool

@@ -18,8 +18,8 @@ constexpr char kExitCodes[] =
     "threads, context or KV budget.\n";
 
 std::vector<Command> AllCommands() {
-  return {InfoCommand(), TokenizeCommand(), DetokenizeCommand(), RunCommand(),
-          ChatCommand(), LogitsCommand(),   GenerateCommand(),   BenchCommand()};
+  return {InfoCommand(),   TokenizeCommand(), DetokenizeCommand(), RunCommand(), ChatCommand(),
+          LogitsCommand(), GenerateCommand(), BenchCommand(),      PackCommand()};
 }
 
 std::string GeneralHelp() {

@@ -2,16 +2,9 @@
 // text, then the values. SPDX-License-Identifier: Apache-2.0
 #include "tools/npy.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <memory>
 
 #include "tools/args.h"
 
@@ -61,65 +54,21 @@ std::string NpyHeader(int64_t rows, int64_t columns) {
   return header + text;
 }
 
-NpyWriter::~NpyWriter() {
-  if (file_ != nullptr && file_ != stdout) std::fclose(file_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
-}
-
 Failure NpyWriter::Open(const std::string& path, int64_t rows, int64_t columns) {
-  path_ = path;
   missing_ = rows * columns;
-  struct stat info;
-  bool exists = stat(path.c_str(), &info) == 0;
-  if (path == "-") {
-    file_ = stdout;
-  } else if (exists && S_ISDIR(info.st_mode)) {
-    return SystemFailure(kExitError, path, EISDIR);
-  } else {
-    bool special = exists && !S_ISREG(info.st_mode);
-    if (exists && !special) {  // what a symbolic link points to is replaced, not the link
-      std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), std::free);
-      if (real != nullptr) path_ = real.get();
-    }
-    std::string name = special ? path : path_ + ".tmp" + std::to_string(getpid());
-    int fd = open(name.c_str(), O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_EXCL), 0666);
-    if (fd < 0) return SystemFailure(kExitError, name, errno);
-    if (!special) temporary_ = name;
-    file_ = fdopen(fd, "wb");
-    if (file_ == nullptr) {
-      int error = errno;
-      close(fd);
-      return SystemFailure(kExitError, name, error);
-    }
-  }
-  std::string header = NpyHeader(rows, columns);
-  if (std::fwrite(header.data(), 1, header.size(), file_) != header.size()) {
-    return SystemFailure(kExitError, path_, errno);
-  }
-  return Ok();
+  TOOL_TRY(file_.Open(path));
+  return file_.Write(NpyHeader(rows, columns));
 }
 
 Failure NpyWriter::Write(const float* values, int64_t count) {
-  if (count > missing_) return RunError(path_ + ": more values than its header says");
-  if (std::fwrite(values, sizeof(float), count, file_) != static_cast<size_t>(count)) {
-    return SystemFailure(kExitError, path_, errno);
-  }
+  if (count > missing_) return RunError(file_.path() + ": more values than its header says");
   missing_ -= count;
-  return Ok();
+  return file_.Write({reinterpret_cast<const char*>(values), count * sizeof(float)});
 }
 
 Failure NpyWriter::Finish() {
-  if (missing_ != 0) return RunError(path_ + ": fewer values than its header says");
-  if (std::fflush(file_) != 0) return SystemFailure(kExitError, path_, errno);
-  if (file_ == stdout) return Ok();
-  std::FILE* file = file_;
-  file_ = nullptr;
-  if (std::fclose(file) != 0) return SystemFailure(kExitError, path_, errno);
-  if (!temporary_.empty() && rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return SystemFailure(kExitError, path_, errno);
-  }
-  temporary_.clear();
-  return Ok();
+  if (missing_ != 0) return RunError(file_.path() + ": fewer values than its header says");
+  return file_.Finish();
 }
 
 bool IsNpy(const std::string& bytes) { return bytes.compare(0, kMagicBytes, kMagic) == 0; }

@@ -3,32 +3,24 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "tools/failure.h"
+#include "tools/output_file.h"
 
 namespace scout::tool {
 
-// Writes a (rows, columns) float32 array, format version 1.0. The file has a temporary name beside
-// `path` until Finish; without a Finish it is removed. Path "-" is standard output; devices and
-// pipes are written as they are.
+// Writes a (rows, columns) float32 array, format version 1.0, as an OutputFile.
 class NpyWriter {
  public:
-  NpyWriter() = default;
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
-  ~NpyWriter();
-
   Failure Open(const std::string& path, int64_t rows, int64_t columns);
   Failure Write(const float* values, int64_t count);
   // Flushes and gives the file its name. Every value must have been written.
   Failure Finish();
 
  private:
-  std::string path_, temporary_;
-  std::FILE* file_ = nullptr;
+  OutputFile file_;
   int64_t missing_ = 0;  // values not yet written
 };
 

@@ -58,6 +58,10 @@ Failure ReadEngine(const Args& args, scout_engine_options* o) {
 
 OptionList ModelOption() { return {{'m', "model", "PATH", "the model: a folder or a .gguf file"}}; }
 
+OptionList VocabularyOption() {
+  return {{'m', "model", "PATH", "a folder, a .gguf file or a tokenizer.json"}};
+}
+
 OptionList OverrideOptions() {
   return {
       {0, "chunk", "N", "override: tokens of an attention chunk"},
@@ -186,6 +190,24 @@ Failure ModelTokenizer(const scout_model* model, Tokenizer* tokenizer) {
   scout_tokenizer* found = nullptr;
   TOOL_CALL(scout_model_tokenizer, model, &found);
   tokenizer->reset(found);
+  return Ok();
+}
+
+Failure LoadTokenizer(const Args& args, Tokenizer* tokenizer) {
+  TOOL_TRY(args.Require("model", "-m PATH"));
+  scout_tokenizer* loaded = nullptr;
+  TOOL_CALL(scout_tokenizer_load, args.Get("model").c_str(), &loaded);
+  tokenizer->reset(loaded);
+  return Ok();
+}
+
+Failure CountTokens(const scout_tokenizer* tokenizer, std::string_view text, int64_t* count) {
+  *count = 0;
+  scout_error* error = nullptr;
+  scout_status status = scout_tokenizer_encode(
+      tokenizer, text.data(), static_cast<int64_t>(text.size()), 0, nullptr, 0, count, &error);
+  if (status != SCOUT_OK && status != SCOUT_BUFFER_TOO_SMALL) return FromLibrary(status, error);
+  scout_error_free(error);
   return Ok();
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scout.h"
@@ -28,10 +29,11 @@ using ToolParser = std::unique_ptr<scout_tool_parser, Free>;
 using Engine = std::unique_ptr<scout_engine, Free>;
 using Session = std::unique_ptr<scout_session, Free>;
 
-OptionList ModelOption();      // -m
-OptionList OverrideOptions();  // of the model, -v, -q
-OptionList EngineOptions();    // mode, backend, threads, memory
-OptionList SamplingOptions();  // temperature, top-k, ...
+OptionList ModelOption();       // -m
+OptionList VocabularyOption();  // -m where the vocabulary is enough
+OptionList OverrideOptions();   // of the model, -v, -q
+OptionList EngineOptions();     // mode, backend, threads, memory
+OptionList SamplingOptions();   // temperature, top-k, ...
 
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
 Failure LoadModel(const Args& args, uint32_t flags, Model* model);
@@ -48,6 +50,9 @@ Failure ReadSampling(const Args& args, scout_sampling_options* sampling);
 Failure ModelInfo(const scout_model* model, scout_model_info* info);
 Failure EngineStats(const scout_engine* engine, scout_engine_stats* stats);
 Failure ModelTokenizer(const scout_model* model, Tokenizer* tokenizer);
+Failure LoadTokenizer(const Args& args, Tokenizer* tokenizer);
+// Number of tokens of a text, in which special tokens are text.
+Failure CountTokens(const scout_tokenizer* tokenizer, std::string_view text, int64_t* count);
 Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32_t flags,
                std::vector<int32_t>* ids);
 // Every id must be below the vocabulary's size; the library checks again.

@@ -53,6 +53,11 @@ void Progress::Draw(int64_t done, int64_t total) {
   double now = clock_.Seconds();
   if (last_ >= 0 && now - last_ < 0.05 && done < total) return;
   last_ = now;
+  drawn_ = true;
+  if (unit_ == Unit::kFiles && total == 0) {  // how many there will be is not known yet
+    std::fputs(("\r" + what_ + ": " + std::to_string(done) + " files\x1b[K").c_str(), stderr);
+    return;
+  }
   constexpr int kWidth = 30;
   double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 1.0;
   int filled = static_cast<int>(share * kWidth);
@@ -61,13 +66,14 @@ void Progress::Draw(int64_t done, int64_t total) {
   line += "] " + Fixed(100 * share, 0) + " %  ";
   if (unit_ == Unit::kBytes) {
     line += Bytes(done) + " of " + Bytes(total);
+  } else if (unit_ == Unit::kFiles) {
+    line += std::to_string(done) + " of " + std::to_string(total) + " files";
   } else {
     line += std::to_string(done) + " of " + std::to_string(total) + " tokens, " +
             Rate(done - before_, now) + " tokens/s";
   }
   line += "\x1b[K";
   std::fputs(line.c_str(), stderr);
-  drawn_ = true;
 }
 
 Failure Out(std::string_view text) {
