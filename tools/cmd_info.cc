@@ -28,6 +28,10 @@ Failure Info(const Args& args) {
   TOOL_TRY(Describe(model.get(), &text));
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
   if (json.is_discarded()) return RunError("the library's description is not JSON");
+  // A 0 would look like the size.
+  if (!args.Has("weights") && json.is_object() && json.contains("weight_bytes")) {
+    json["weight_bytes"] = "not loaded (--weights loads them)";
+  }
   text = json.dump(args.Has("compact") ? -1 : 2, ' ', false,
                    nlohmann::ordered_json::error_handler_t::replace);
   return Out(text + "\n");

@@ -130,11 +130,11 @@ Failure Pack::Fit(const Entry& entry, const std::string& text, int64_t tokens, i
                   std::string* section, int64_t* section_tokens) const {
   section->clear();
   std::string shown = ShownPath(entry.shown);
-  double size = static_cast<double>(text.size());
-  // Token counts are near proportional to bytes, so a guess and a few halvings come close.
-  double low = 0, high = size,
-         guess = size * static_cast<double>(limit) / static_cast<double>(tokens);
-  for (int step = 0; step < 12 && high - low > high / 128 && guess >= 1; ++step) {
+  double low = 0, high = static_cast<double>(text.size());
+  double guess = high * static_cast<double>(limit) / static_cast<double>(tokens);
+  // Token counts are near proportional to bytes, so a guess and a few halvings come close; nothing
+  // is gained below a handful of bytes per piece.
+  for (int step = 0; step < 16 && high - low > high / 128 && guess >= 32; ++step) {
     std::vector<Piece> pieces = ChoosePieces(text, style_, static_cast<size_t>(guess));
     std::string candidate = Section(shown, text, pieces, nullptr);
     int64_t count = 0;
@@ -147,7 +147,6 @@ Failure Pack::Fit(const Entry& entry, const std::string& text, int64_t tokens, i
     } else {
       high = guess;
       guess = low > 0 ? 0.5 * (low + high) : high * 0.8;
-      if (low == 0 && step > 4) guess = high * 0.3;
     }
   }
   return Ok();
@@ -323,30 +322,31 @@ Failure RunPack(const Args& args) { return Pack(args).Run(); }
 }  // namespace
 
 Command PackCommand() {
-  return {"pack",
-          "PATH... [-m PATH] [options]",
-          "turn files and trees into one prompt",
-          "Each file becomes '### FILE: path', its text and an empty line. Left out are version\n"
-          "control, folders of dependencies and build output, what .gitignore, .ignore and\n"
-          ".scoutignore say, binary files and symbolic links; stderr tells what and why, and the\n"
-          "number of tokens of the whole. PATH '-' is standard input. See docs/pack.md.",
-          {{'m', "model", "PATH",
-            "count tokens with its tokenizer: a folder, a .gguf file\n"
-            "or a tokenizer.json"},
-           {'o', "output", "FILE", "write there (default: standard output)"},
-           {0, "list", nullptr, "only list what would be packed and left out"},
-           {0, "max-tokens", "N",
-            "most tokens of the whole; what does not fit is left out,\n"
-            "a file that is a PATH itself is cut"},
-           {0, "max-file-tokens", "N", "cut longer files to N tokens"},
-           {0, "max-file-bytes", "N", "leave larger files out (default 67108864)"},
-           {0, "cut", "ends|head|tail|spread", "what of a cut file stays (default ends: both)"},
-           {0, "include", "PATTERN", "take it in spite of rules; may be repeated"},
-           {0, "exclude", "PATTERN", "leave it out; may be repeated"},
-           {0, "no-ignore", nullptr, "read no ignore files"},
-           {0, "follow", nullptr, "follow symbolic links"},
-           {'q', "quiet", nullptr, "no report and no progress"}},
-          RunPack};
+  return {
+      "pack",
+      "PATH... [-m PATH] [options]",
+      "turn files and trees into one prompt",
+      "Each file becomes '### FILE: path', its text and an empty line. Left out are version\n"
+      "control, folders of dependencies and build output, what .gitignore, .ignore and\n"
+      ".scoutignore say, binary files and symbolic links; stderr tells what and why, and the\n"
+      "number of tokens of the whole. PATH '-' is standard input. See docs/pack.md.",
+      Join({{{'m', "model", "PATH",
+              "count tokens with its tokenizer: a folder, a .gguf file\n"
+              "or a tokenizer.json"},
+             {'o', "output", "FILE", "write there (default: standard output)"},
+             {0, "list", nullptr, "only list what would be packed and left out"},
+             {0, "max-tokens", "N",
+              "most tokens of the whole; what does not fit is left out,\n"
+              "a file that is a PATH itself is cut"},
+             {0, "max-file-tokens", "N", "cut longer files to N tokens"},
+             {0, "max-file-bytes", "N", "leave larger files out (default 67108864)"},
+             {0, "cut", "ends|head|tail|spread", "what of a cut file stays (default ends: both)"},
+             {0, "include", "PATTERN", "take it in spite of rules; may be repeated"},
+             {0, "exclude", "PATTERN", "leave it out; may be repeated"},
+             {0, "no-ignore", nullptr, "read no ignore files"},
+             {0, "follow", nullptr, "follow symbolic links"}},
+            TalkOptions()}),
+      RunPack};
 }
 
 }  // namespace scout::tool

@@ -71,7 +71,8 @@ Command TokenizeCommand() {
                  {0, "bos", nullptr, "begin with the begin-of-text token"},
                  {0, "special", nullptr, "text of special tokens becomes those tokens"},
                  {0, "pieces", nullptr, "one token per line: id, tab, its text as a JSON string"},
-                 {0, "count", nullptr, "print only the number of tokens"}}}),
+                 {0, "count", nullptr, "print only the number of tokens"}},
+                TalkOptions()}),
           Tokenize};
 }
 
@@ -82,7 +83,9 @@ Command DetokenizeCommand() {
           "Ids are a JSON list, or numbers between commas or blanks, or a .npy file; without an\n"
           "argument they come from standard input. The bytes are printed as they are, without a\n"
           "newline behind them.",
-          Join({VocabularyOption(), {{0, "skip-special", nullptr, "special tokens give no text"}}}),
+          Join({VocabularyOption(),
+                {{0, "skip-special", nullptr, "special tokens give no text"}},
+                TalkOptions()}),
           Detokenize};
 }
 

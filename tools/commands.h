@@ -1,6 +1,9 @@
 // The commands of `scout`; each lives in cmd_<name>.cc. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "tools/args.h"
 #include "tools/failure.h"
 
@@ -15,6 +18,9 @@ struct Command {
   Failure (*run)(const Args& args);
 };
 
+// In the order of the help.
+std::vector<Command> AllCommands();
+
 Command InfoCommand();
 Command TokenizeCommand();
 Command DetokenizeCommand();
@@ -24,5 +30,9 @@ Command LogitsCommand();
 Command GenerateCommand();
 Command BenchCommand();
 Command PackCommand();
+Command CompletionCommand();
+
+// What `scout COMMAND --help` prints, without the exit codes.
+std::string DescribeCommand(const Command& command);
 
 }  // namespace scout::tool

@@ -40,8 +40,12 @@ Failure FromLibrary(scout_status status, scout_error* error) {
     if (!place.empty()) place += ", ";
     place += part;
   };
-  if (*scout_error_file(error)) add(std::string("file ") + scout_error_file(error));
-  if (*scout_error_tensor(error)) add(std::string("tensor ") + scout_error_tensor(error));
+  // What the message names itself is not said again.
+  auto add_name = [&](const std::string& what, const std::string& name) {
+    if (!name.empty() && failure.text.find(name) == std::string::npos) add(what + name);
+  };
+  add_name("file ", scout_error_file(error));
+  add_name("tensor ", scout_error_tensor(error));
   if (scout_error_offset(error) >= 0) add("offset " + std::to_string(scout_error_offset(error)));
   if (!place.empty()) failure.text += " (" + place + ")";
   scout_error_free(error);

@@ -62,7 +62,10 @@ bool Glob::FromLine(std::string_view line, Glob* glob) {
 }
 
 void Glob::Compile(std::string_view p) {
-  literal_ = p.find_first_of("*?[\\") == std::string_view::npos;
+  // git compares what stands before the first special byte apart and matches the rest as a pattern
+  // of its own, so "**" there counts as at the beginning: a**/b matches ab.
+  size_t prefix = p.find_first_of("*?[\\");
+  literal_ = prefix == std::string_view::npos;
   for (size_t i = 0; i < p.size();) {
     auto c = static_cast<unsigned char>(p[i]);
     if (c == '\\') {
@@ -81,7 +84,7 @@ void Glob::Compile(std::string_view p) {
     } else if (c == '*') {
       size_t end = i;
       while (end < p.size() && p[end] == '*') ++end;
-      bool begins = i == 0 || p[i - 1] == '/';
+      bool begins = i == prefix || p[i - 1] == '/';
       if (end - i >= 2 && begins && end == p.size()) {
         tokens_.push_back({Kind::kDeep});
       } else if (end - i >= 2 && begins && p[end] == '/') {

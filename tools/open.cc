@@ -37,10 +37,12 @@ Failure ReadEngine(const Args& args, scout_engine_options* o) {
   TOOL_TRY(args.Choice("backend",
                        {{"reference", SCOUT_BACKEND_REFERENCE}, {"cpu", SCOUT_BACKEND_CPU}},
                        &o->backend));
-  TOOL_TRY(args.Choice(
-      "isa",
-      {{"portable", SCOUT_ISA_PORTABLE}, {"avx2", SCOUT_ISA_AVX2}, {"avx512", SCOUT_ISA_AVX512}},
-      &o->isa));
+  TOOL_TRY(args.Choice("isa",
+                       {{"portable", SCOUT_ISA_PORTABLE},
+                        {"avx2", SCOUT_ISA_AVX2},
+                        {"avx512", SCOUT_ISA_AVX512},
+                        {"avx512-vnni", SCOUT_ISA_AVX512}},  // as scout_engine_stats names it
+                       &o->isa));
   TOOL_TRY(args.Choice("kv",
                        {{"f32", SCOUT_KV_F32}, {"f16", SCOUT_KV_F16}, {"bf16", SCOUT_KV_BF16}},
                        &o->kv_format));
@@ -62,8 +64,13 @@ OptionList VocabularyOption() {
   return {{'m', "model", "PATH", "a folder, a .gguf file or a tokenizer.json"}};
 }
 
+OptionList TalkOptions() {
+  return {{'v', "verbose", nullptr, "print the library's log lines to stderr"},
+          {'q', "quiet", nullptr, "no progress bar, no timings and no report on stderr"}};
+}
+
 OptionList OverrideOptions() {
-  return {
+  OptionList options = {
       {0, "chunk", "N", "override: tokens of an attention chunk"},
       {0, "temperature-tuning", "on|off", "override: attention temperature of global layers"},
       {0, "temperature-scale", "X", "override: its scale"},
@@ -74,9 +81,8 @@ OptionList OverrideOptions() {
       {0, "rope-low-freq-factor", "X", "override: its low frequency factor"},
       {0, "rope-high-freq-factor", "X", "override: its high frequency factor"},
       {0, "rope-original-context", "N", "override: its original context length"},
-      {'v', "verbose", nullptr, "print the library's log lines to stderr"},
-      {'q', "quiet", nullptr, "no progress bar and no timings on stderr"},
   };
+  return Join({options, TalkOptions()});
 }
 
 OptionList EngineOptions() {
@@ -85,7 +91,9 @@ OptionList EngineOptions() {
        "exact: fp32 throughout; fast (default): integer kernels\n"
        "for quantised weights, 16-bit KV cache"},
       {0, "backend", "reference|cpu", "reference: plain scalar code; cpu (default): vectorised"},
-      {0, "isa", "portable|avx2|avx512", "instructions of the cpu backend (default: the best)"},
+      {0, "isa", "portable|avx2|avx512",
+       "instructions of the cpu backend (default: the best);\n"
+       "avx512-vnni is avx512"},
       {0, "threads", "N", "default: one per physical core"},
       {0, "kv", "f32|f16|bf16", "format of the KV cache (default: by mode)"},
       {0, "ctx", "N", "tokens the session can hold (default: what is needed)"},

@@ -31,6 +31,7 @@ using Session = std::unique_ptr<scout_session, Free>;
 
 OptionList ModelOption();       // -m
 OptionList VocabularyOption();  // -m where the vocabulary is enough
+OptionList TalkOptions();       // -v, -q: of all commands but completion
 OptionList OverrideOptions();   // of the model, -v, -q
 OptionList EngineOptions();     // mode, backend, threads, memory
 OptionList SamplingOptions();   // temperature, top-k, ...

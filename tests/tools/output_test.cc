@@ -84,6 +84,9 @@ TEST(Info, IsJsonWithTheConfiguration) {
   std::string compact = Output("info", {"--compact"});
   EXPECT_EQ(std::count(compact.begin(), compact.end(), '\n'), 1);
   EXPECT_EQ(Json::parse(compact), info);
+  // What is not loaded has no size.
+  EXPECT_EQ(info["weight_bytes"], "not loaded (--weights loads them)");
+  EXPECT_GT(Json::parse(Output("info", {"--weights"}))["weight_bytes"], 0);
   // An override is part of what is described.
   EXPECT_NE(Json::parse(Output("info", {"--chunk", "32"})), info);
 }

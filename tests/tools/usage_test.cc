@@ -2,22 +2,34 @@
 // Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/tools/run_command.h"
 
 namespace scout::tool_test {
 namespace {
 
-const Words kCommands = {"info", "tokenize", "detokenize", "run",
-                         "chat", "logits",   "generate",   "bench"};
+// As `scout help --all` lists them, so that a new command is covered by the tests of all.
+Words Commands() {
+  Words names;
+  std::istringstream page(Scout({"help", "--all"}).out);
+  for (std::string line; std::getline(page, line);) {
+    if (line.rfind("## scout ", 0) == 0) names.push_back(line.substr(9));
+  }
+  return names;
+}
 
 TEST(Usage, GeneralHelpNamesEveryCommandAndExitCodes) {
   Result help = Scout({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_EQ(help.err, "");
-  for (const std::string& name : kCommands) {
+  ASSERT_GE(Commands().size(), 10u);
+  for (const std::string& name : Commands()) {
     EXPECT_NE(help.out.find("\n  " + name + " "), std::string::npos) << name;
   }
   EXPECT_NE(help.out.find("Exit codes: 0 success"), std::string::npos);
@@ -26,16 +38,120 @@ TEST(Usage, GeneralHelpNamesEveryCommandAndExitCodes) {
 }
 
 TEST(Usage, EveryCommandHasHelp) {
-  for (const std::string& name : kCommands) {
+  for (const std::string& name : Commands()) {
     Result help = Scout({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
     EXPECT_EQ(help.err, "") << name;
-    EXPECT_NE(help.out.find("Usage: scout " + name + " -m PATH"), std::string::npos) << help.out;
-    EXPECT_NE(help.out.find("\n  -m, --model PATH"), std::string::npos) << help.out;
+    EXPECT_NE(help.out.find("Usage: scout " + name + " "), std::string::npos) << help.out;
+    if (name != "completion") {
+      EXPECT_NE(help.out.find("\n  -m, --model PATH"), std::string::npos) << help.out;
+      EXPECT_NE(help.out.find("\n  -q, --quiet"), std::string::npos) << help.out;
+      EXPECT_NE(help.out.find("\n  -v, --verbose"), std::string::npos) << help.out;
+    }
     EXPECT_NE(help.out.find("Exit codes:"), std::string::npos) << help.out;
     EXPECT_EQ(Scout({"help", name}).out, help.out);
     EXPECT_EQ(Scout({name, "-h"}).out, help.out);
   }
+}
+
+struct Shown {
+  std::string letter, name;
+  bool value;
+};
+// The options that a command's help shows.
+std::vector<Shown> OptionsOf(const std::string& command) {
+  std::vector<Shown> options;
+  std::istringstream help(Scout({command, "--help"}).out);
+  for (std::string line; std::getline(help, line);) {
+    size_t dashes = line.find("--");
+    if (line.rfind("  -", 0) != 0 && line.rfind("      --", 0) != 0) continue;
+    size_t end = std::min(line.find(' ', dashes), line.size());
+    bool value = end + 1 < line.size() && line[end + 1] != ' ';
+    options.push_back({dashes == 6 && line[2] == '-' ? line.substr(2, 2) : "",
+                       line.substr(dashes, end - dashes), value});
+  }
+  return options;
+}
+
+TEST(Usage, HelpDocsAndParserAgree) {
+  EXPECT_EQ(Scout({"help", "--all"}).out,
+            ReadFile(std::string(SCOUT_SOURCE_DIR) + "/docs/options.md"))
+      << "run: scout help --all > docs/options.md";
+  std::set<std::string> all;
+  for (const std::string& command : Commands()) {
+    SCOPED_TRACE(command);
+    std::vector<Shown> options = OptionsOf(command);
+    ASSERT_FALSE(options.empty());
+    for (const Shown& o : options) {
+      all.insert(o.name);
+      if (o.name == "--help") continue;
+      if (o.value) {
+        ExpectFailure(Scout({command, o.name}), 2, o.name + " needs a value");
+        if (!o.letter.empty()) ExpectFailure(Scout({command, o.letter}), 2, "needs a value");
+      } else {
+        ExpectFailure(Scout({command, o.name + "=1"}), 2, o.name + " takes no value");
+      }
+    }
+  }
+  // Every option that the pages name exists, and the page of the command names every command.
+  for (const char* name : {"/docs/command.md", "/docs/pack.md"}) {
+    std::string page = ReadFile(std::string(SCOUT_SOURCE_DIR) + name);
+    ASSERT_FALSE(page.empty()) << name;
+    all.insert({"--version", "--all", "--no-index"});
+    for (size_t at = 0; (at = page.find("--", at)) != std::string::npos;) {
+      size_t end = page.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at);
+      std::string option = page.substr(at, end - at);
+      bool begins = at == 0 || std::string(" `(\n").find(page[at - 1]) != std::string::npos;
+      if (begins && option.size() > 3 && option[2] != '-') {
+        EXPECT_EQ(all.count(option), 1u) << name << " names " << option;
+      }
+      at = end;
+    }
+  }
+  std::string page = ReadFile(std::string(SCOUT_SOURCE_DIR) + "/docs/command.md");
+  for (const std::string& command : Commands()) {
+    EXPECT_NE(page.find("`" + command + "`"), std::string::npos) << command;
+  }
+}
+
+TEST(Usage, AnotherCommandsOptionIsNamedAsThat) {
+  ExpectFailure(Scout({"bench", "--ctx", "5"}), 2,
+                "unknown option '--ctx' (see --help); an option of run, chat, logits, generate");
+  ExpectFailure(Scout({"info", "--never"}), 2, "unknown option '--never' (see --help)\n");
+}
+
+TEST(Usage, BashCompletesWithTheParsersWords) {
+  Result script = Scout({"completion", "bash"});
+  ASSERT_EQ(script.code, 0);
+  Folder folder;
+  WriteFile(folder.path("script"), script.out);
+  struct Case {
+    std::string words, want;
+  };
+  for (const Case& c :
+       {Case{"scout de", "detokenize "}, Case{"scout run --max-no-such", ""},
+        Case{"scout run --top", "--top-k --top-p "}, Case{"scout logits --mode ''", "exact fast "},
+        Case{"scout pack --cut s", "spread "}, Case{"scout help --a", "--all "},
+        Case{"scout tokenize --pi", "--pieces "}}) {
+    std::string command =
+        "bash -c 'source " + folder.path("script") + "; COMP_WORDS=(" +
+        (c.words.find('\'') == std::string::npos ? c.words
+                                                 : c.words.substr(0, c.words.size() - 2) + "\"\"") +
+        "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _scout; printf \"%s \" "
+        "\"${COMPREPLY[@]}\"' > " +
+        folder.path("out");
+    ASSERT_EQ(std::system(command.c_str()), 0) << command;
+    std::string out = ReadFile(folder.path("out"));
+    EXPECT_EQ(out == " " ? "" : out, c.want) << c.words;
+  }
+  Result zsh = Scout({"completion", "zsh"});
+  EXPECT_NE(zsh.out.find("bashcompinit"), std::string::npos);
+  ExpectFailure(Scout({"completion", "tcsh"}), 2, "shell 'tcsh' is not one of bash, zsh");
+}
+
+TEST(Usage, PathsStandOnceInErrors) {
+  std::string error = Scout({"info", "-m", "/no/such.gguf"}).err;
+  EXPECT_EQ(error.find("/no/such.gguf"), error.rfind("/no/such.gguf")) << error;
 }
 
 TEST(Usage, Version) {
@@ -154,7 +270,7 @@ TEST(Usage, UnwritableOutputIsReported) {
   Folder folder;
   ExpectFailure(Scout({"logits", "-q", "-m", TinyModel(), "--ids", "1", "--out",
                        folder.path("no/such/x.npy")}),
-                1, "No such file");
+                1, folder.path("no/such/x.npy: No such file"));
   ExpectFailure(Scout({"logits", "-q", "-m", TinyModel(), "--ids", "1", "--out", folder.path("")}),
                 1, "Is a directory");
   ExpectFailure(Scout({"logits", "-q", "-m", TinyModel(), "--ids", "1", "--out", "/dev/full"}), 1,
