@@ -43,7 +43,6 @@ struct scout_engine : scout_handle {
 // A session in use when it is freed (from its own callback) lives until that call returns.
 struct scout_session_state {
   std::unique_ptr<scout::Session> session;
-  std::atomic<int64_t> position{0};     // for scout_session_position from any thread
   std::atomic<std::thread::id> user{};  // the thread whose call is running; none: id()
 };
 struct scout_session : scout_handle {

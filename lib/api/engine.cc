@@ -1,5 +1,6 @@
 // scout_engine_*: argument checks and conversion. No logic.
 #include "lib/api/edge.h"
+#include "lib/engine/scheduler.h"
 
 using scout::api::CheckHandle;
 using scout::api::Guard;
@@ -64,16 +65,17 @@ scout_status scout_engine_get_stats(const scout_engine* engine, scout_engine_sta
   return Guard(error, [&]() -> absl::Status {
     SCOUT_RETURN_IF_ERROR(CheckHandle(engine, "engine"));
     const scout::EngineStats s = engine->impl->Stats();
+    const scout::SchedulerStats jobs = engine->impl->JobStats();
     scout_engine_stats out{};
     out.n_threads = static_cast<int32_t>(s.n_threads);
     out.kv_pages_total = s.pages_total;
     out.kv_pages_used = s.pages_used;
     out.kv_pages_reserved = s.pages_reserved;
     out.kv_page_bytes = s.page_bytes;
-    out.tokens_computed = s.forward.rows;
-    out.flops = s.forward.flops;
-    out.expert_rows = s.forward.expert_rows;
-    out.expert_groups = s.forward.expert_groups;
+    out.tokens_computed = jobs.forward.rows;
+    out.flops = jobs.forward.flops;
+    out.expert_rows = jobs.forward.expert_rows;
+    out.expert_groups = jobs.forward.expert_groups;
     std::strncpy(out.backend, s.backend, sizeof out.backend - 1);
     std::strncpy(out.isa, s.isa, sizeof out.isa - 1);
     return scout::api::WriteResult(&out, "scout_engine_stats", sizeof out, stats);

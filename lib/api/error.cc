@@ -46,6 +46,8 @@ scout_status CodeOf(const absl::Status& status) {
       return SCOUT_INVALID_STATE;
     case absl::StatusCode::kOutOfRange:
       return SCOUT_BUFFER_TOO_SMALL;
+    case absl::StatusCode::kUnknown:
+      return SCOUT_OUT_OF_MEMORY;
     default:
       return SCOUT_INTERNAL;
   }
@@ -72,6 +74,7 @@ scout_status Fail(scout_error** error, scout_status code, const char* message) n
 }
 
 scout_status Fail(scout_error** error, const absl::Status& status) noexcept {
+  if (IsNoMemoryError(status)) return FailOutOfMemory(error);
   try {
     const scout_status code = CodeOf(status);
     if (error == nullptr) return code;

@@ -17,9 +17,7 @@ class Use {
     reentrant_ = !held_ && none == std::this_thread::get_id();
   }
   ~Use() {
-    if (!held_) return;
-    state_->position.store(state_->session->position());
-    state_->user.store(std::thread::id{});
+    if (held_) state_->user.store(std::thread::id{});
   }
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;
@@ -27,10 +25,7 @@ class Use {
   absl::Status status() const {
     if (held_) return absl::OkStatus();
     if (!reentrant_) return absl::AbortedError("the session is in use by another call");
-    absl::Status s =
-        absl::FailedPreconditionError("called from inside a callback of the same session");
-    s.SetPayload("scout/reentrant", absl::Cord());
-    return s;
+    return scout::ReentrantError("called from inside a callback of the same session");
   }
   scout::Session& session() const { return *state_->session; }
 
@@ -46,6 +41,7 @@ scout_status WithSession(const scout_session* handle, scout_error** error, Body&
     SCOUT_RETURN_IF_ERROR(CheckHandle(handle, "session"));
     Use use(handle);
     SCOUT_RETURN_IF_ERROR(use.status());
+    SCOUT_RETURN_IF_ERROR(use.session().CheckIdle());
     return body(use.session());
   });
 }
@@ -53,7 +49,6 @@ scout_status WithSession(const scout_session* handle, scout_error** error, Body&
 absl::StatusOr<scout_session*> MakeHandle(std::unique_ptr<scout::Session> session) {
   auto handle = std::make_unique<scout_session>();
   handle->impl = std::make_shared<scout_session_state>();
-  handle->impl->position.store(session->position());
   handle->impl->session = std::move(session);
   return handle.release();
 }
@@ -179,7 +174,7 @@ scout_status scout_session_fork(scout_session* session, int64_t max_tokens, scou
 }
 
 int64_t scout_session_position(const scout_session* session) {
-  return session == nullptr ? 0 : session->impl->position.load();
+  return session == nullptr ? 0 : session->impl->session->position();
 }
 
 int64_t scout_session_max_tokens(const scout_session* session) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "lib/engine/scheduler.h"
 #include "lib/util/checked.h"
 #include "lib/util/cores.h"
+#include "lib/util/thread_pool.h"
 
 namespace scout {
 namespace {
@@ -12,6 +14,8 @@ constexpr int64_t kDefaultKvTokens = 131072;
 constexpr int64_t kDefaultSessions = 16;
 constexpr int64_t kDefaultPageTokens = 256;
 constexpr int64_t kDefaultStepTokens = 512;
+constexpr int64_t kDefaultMixedTokens = 128;
+constexpr int64_t kDefaultJobs = 1024;
 
 absl::Status CheckRange(const char* name, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
@@ -52,6 +56,10 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   }
   const int64_t step = options.max_step_tokens ? options.max_step_tokens : kDefaultStepTokens;
   SCOUT_RETURN_IF_ERROR(CheckRange("max_step_tokens", step, 1, 65536));
+  const int64_t mixed = options.max_mixed_tokens ? options.max_mixed_tokens : kDefaultMixedTokens;
+  SCOUT_RETURN_IF_ERROR(CheckRange("max_mixed_tokens", mixed, 1, 65536));
+  const int64_t jobs = options.max_jobs ? options.max_jobs : kDefaultJobs;
+  SCOUT_RETURN_IF_ERROR(CheckRange("max_jobs", jobs, 1, 1 << 20));
   SCOUT_RETURN_IF_ERROR(CheckRange("n_threads", options.n_threads, 0, 1024));
   SCOUT_RETURN_IF_ERROR(CheckRange("kv_format", options.kv_format, 0, 3));
   const int64_t sessions = options.max_sessions ? options.max_sessions : kDefaultSessions;
@@ -87,15 +95,16 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   }
   engine->pools_ = std::make_shared<KvPools>(layout->page_bytes(), global_pages, chunked_pages);
   engine->layout_ = std::move(layout);
-  engine->max_step_tokens_ = step;
   const int64_t threads = options.n_threads ? options.n_threads : PhysicalCores();
-  SCOUT_ASSIGN_OR_RETURN(engine->threads_, ThreadPool::Create(static_cast<int>(threads)));
+  SCOUT_ASSIGN_OR_RETURN(auto pool, ThreadPool::Create(static_cast<int>(threads)));
   ForwardOptions forward;
   forward.exact = options.exact;
   forward.max_rows = step;
   forward.merge_right_to_left = options.merge_right_to_left;
-  engine->forward_ =
-      std::make_unique<Forward>(model, engine->backend_, engine->threads_.get(), forward, page);
+  const SchedulerOptions scheduler{step, mixed, jobs};
+  engine->scheduler_ = std::make_shared<Scheduler>(model, engine->backend_, std::move(pool),
+                                                   forward, page, scheduler, engine->logger_);
+  SCOUT_ASSIGN_OR_RETURN(engine->thread_, engine->scheduler_->Start());
   engine->model_ = std::move(model);
   engine->logger_.Log(
       LogLevel::kInfo,
@@ -123,21 +132,16 @@ int64_t Engine::DefaultSessionTokens() const {
   return tokens;
 }
 
-absl::Status Engine::RunStep(const Step& step) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  SCOUT_RETURN_IF_ERROR(forward_->Run(step));
-  std::lock_guard<std::mutex> stats_lock(stats_mutex_);
-  stats_ = forward_->stats();
-  return absl::OkStatus();
+// The last session is gone, so nothing runs.
+Engine::~Engine() {
+  if (thread_.joinable()) scheduler_->Stop(std::move(thread_));
 }
+
+SchedulerStats Engine::JobStats() const { return scheduler_->Stats(); }
 
 EngineStats Engine::Stats() const {
   EngineStats stats{};
-  {
-    std::lock_guard<std::mutex> lock(stats_mutex_);
-    stats.forward = stats_;
-  }
-  stats.n_threads = threads_->n_threads();
+  stats.n_threads = scheduler_->n_threads();
   stats.pages_total = pools_->global.capacity() + pools_->chunked.capacity();
   stats.pages_used = pools_->global.in_use() + pools_->chunked.in_use();
   const int64_t committed = pools_->global.committed() + pools_->chunked.committed();

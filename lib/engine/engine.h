@@ -3,17 +3,18 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
+#include <thread>
 
 #include "kernels/ops.h"
-#include "lib/forward/llama4.h"
 #include "lib/kv/page_pool.h"
 #include "lib/kv/sequence.h"
 #include "lib/model/model.h"
 #include "lib/util/log.h"
-#include "lib/util/thread_pool.h"
 
 namespace scout {
+
+class Scheduler;
+struct SchedulerStats;
 
 struct EngineOptions {
   bool exact = false;
@@ -25,20 +26,22 @@ struct EngineOptions {
   int64_t max_sessions = 0;          // 0: default
   int64_t page_tokens = 0;           // 0: default
   int64_t max_step_tokens = 0;       // 0: default
+  int64_t max_mixed_tokens = 0;      // 0: default
+  int64_t max_jobs = 0;              // 0: default
   bool merge_right_to_left = false;  // tests only: see kernels::AttentionArgs
   Logger logger;
 };
 
 struct EngineStats {
   int64_t n_threads, pages_total, pages_used, pages_reserved, page_bytes;
-  ForwardStats forward;
   const char* backend;
   const char* isa;
 };
 
-// Thread-safe. Steps of different sessions take turns.
+// Thread-safe. Its scheduler shares the machine among the jobs of all sessions.
 class Engine {
  public:
+  ~Engine();
   static absl::StatusOr<std::shared_ptr<Engine>> Create(std::shared_ptr<const Model> model,
                                                         const EngineOptions& options);
 
@@ -46,13 +49,13 @@ class Engine {
   const std::shared_ptr<const KvLayout>& layout() const { return layout_; }
   const std::shared_ptr<KvPools>& pools() const { return pools_; }
   const Logger& logger() const { return logger_; }
-  int64_t max_step_tokens() const { return max_step_tokens_; }
+  Scheduler& scheduler() const { return *scheduler_; }
   // max_tokens of a session that names none: half of what the budget has left, so that another
   // session or a fork still finds room; at most the context length. 0 where nothing fits.
   int64_t DefaultSessionTokens() const;
 
-  absl::Status RunStep(const Step& step);
   EngineStats Stats() const;
+  SchedulerStats JobStats() const;
 
  private:
   Engine() = default;
@@ -60,12 +63,8 @@ class Engine {
   std::shared_ptr<const KvLayout> layout_;
   std::shared_ptr<KvPools> pools_;
   const kernels::Backend* backend_ = nullptr;
-  std::unique_ptr<ThreadPool> threads_;
-  std::unique_ptr<Forward> forward_;  // guarded by mutex_
-  std::mutex mutex_;                  // one step at a time
-  mutable std::mutex stats_mutex_;    // held for a copy only, so that Stats never waits for a step
-  ForwardStats stats_;                // guarded by stats_mutex_
-  int64_t max_step_tokens_ = 0;
+  std::shared_ptr<Scheduler> scheduler_;
+  std::thread thread_;  // the scheduler's
   Logger logger_;
 };
 

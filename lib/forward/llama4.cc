@@ -3,6 +3,7 @@
 #include "lib/forward/llama4.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -29,6 +30,19 @@ bool AnyQuantised(const ParallelOps& ops, const Model& model) {
   return false;
 }
 
+// Adds the time since it was made or last told to a stage.
+class StageClock {
+ public:
+  void AddTo(double* stage) {
+    const auto now = std::chrono::steady_clock::now();
+    *stage += std::chrono::duration<double>(now - since_).count();
+    since_ = now;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
 
 Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* backend,
@@ -52,7 +66,10 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   for (ActiveRows* rows : {&all_, &wanted_}) {
     rows->position.resize(static_cast<size_t>(t));
     rows->n_keys.resize(static_cast<size_t>(t));
+    rows->span_begin.reserve(static_cast<size_t>(t) + 1);
   }
+  span_tasks_.reserve(static_cast<size_t>(t) + 1);
+  head_out_ = AlignedBuffer<float>(std::min(t, kHeadRows) * config_.vocab);
   h_ = AlignedBuffer<float>(t * hidden);
   h_wanted_ = AlignedBuffer<float>(t * hidden);
   norm_ = ActivationBuffer(t, hidden, quant);
@@ -86,41 +103,71 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   tasks_.reserve(static_cast<size_t>(2 * config_.n_experts + 4));
 }
 
-absl::Status Forward::Run(const Step& step) {
-  const int64_t n_rows = static_cast<int64_t>(step.tokens.size());
-  PrepareRows(step);
-  stream_ = h_.get();  // (n_rows, hidden)
+void Forward::Run(Step* step) {
+  StageClock clock;
+  PrepareRows(*step);
+  stream_ = h_.get();  // (all_.n, hidden)
   stream_norm_ = &norm_;
-  ops_.ForRange(n_rows, config_.hidden, [&](int64_t begin, int64_t end) {
-    ops_.backend().gather({model_->embedding(), step.tokens.data(), stream_, begin, end});
+  ops_.ForRange(all_.n, config_.hidden, [&](int64_t begin, int64_t end) {
+    ops_.backend().gather({model_->embedding(), step->tokens.data(), stream_, begin, end});
   });
+  clock.AddTo(&stats_.embedding);
 
   ActiveRows* rows = &all_;
   for (int64_t layer = 0; layer < config_.n_layers; ++layer) {
-    if (step.abort != nullptr && step.abort->load(std::memory_order_relaxed)) {
-      return absl::CancelledError("the step was aborted");
+    if (step->leaves && LetSpansLeave(step)) {
+      if (all_.n == 0) break;
+      PrepareRows(*step);
     }
     const LayerWeights& w = model_->layers()[layer];
-    ops_.RmsNorm(stream_, w.attn_norm, static_cast<float>(config_.rms_eps), norm_.f32(), n_rows,
+    ops_.RmsNorm(stream_, w.attn_norm, static_cast<float>(config_.rms_eps), norm_.f32(), all_.n,
                  config_.hidden);
-    KeysAndValues(step, layer);
+    KeysAndValues(*step, layer);
     if (layer + 1 == config_.n_layers) {
       // Only rows whose logits are wanted need the rest of the last layer.
       if (wanted_.n == 0) break;
-      CompactWanted(step);
+      CompactWanted(*step);
       rows = &wanted_;
       stream_ = h_wanted_.get();
       stream_norm_ = &norm_wanted_;
     }
     Queries(layer, *rows);
-    Attention(step, layer, rows);
+    Attention(*step, layer, rows);
+    clock.AddTo(&stats_.attention);
     Ffn(w, config_.layers[layer], rows->n);
+    clock.AddTo(&stats_.ffn);
   }
-  if (wanted_.n > 0) Logits(step);
-  stats_.rows += n_rows;
+  clock.AddTo(&stats_.attention);
+  if (all_.n > 0 && wanted_.n > 0) Logits(*step);
+  clock.AddTo(&stats_.head);
+  stats_.rows += all_.n;
   AddFlops(ops_.flops);
   ops_.flops = 0;
-  return absl::OkStatus();
+}
+
+// Asks the spans, closes the gaps in the stream, and says whether any has left. PrepareRows then
+// makes the tables of the rows that are still there.
+bool Forward::LetSpansLeave(Step* step) {
+  bool any = false;
+  for (size_t s = 0; s < step->spans.size(); ++s) {
+    StepSpan& span = step->spans[s];
+    if (span.n_rows == 0 || !step->leaves(static_cast<int64_t>(s))) continue;
+    span.kv = nullptr;
+    span.n_rows = span.n_wanted = 0;
+    any = true;
+  }
+  if (!any) return false;
+  int64_t to = 0;
+  for (size_t s = 0; s < step->spans.size(); ++s) {
+    const int64_t from = all_.span_begin[s], n = step->spans[s].n_rows;
+    if (n > 0 && from != to) {
+      std::memmove(stream_ + to * config_.hidden, stream_ + from * config_.hidden,
+                   static_cast<size_t>(n * config_.hidden) * sizeof(float));
+    }
+    to += n;
+  }
+  all_.n = to;
+  return true;
 }
 
 // Ten million tokens of a large model pass 2^63: the count stays at the top then.
@@ -135,7 +182,9 @@ void Forward::PrepareRows(const Step& step) {
   wanted_.span_begin.assign(1, 0);
   for (const StepSpan& span : step.spans) {
     for (int64_t r = 0; r < span.n_rows; ++r) all_.position[all_.n++] = span.position + r;
-    for (const WantedRow& w : span.wanted) wanted_.position[wanted_.n++] = span.position + w.row;
+    for (int64_t i = 0; i < span.n_wanted; ++i) {
+      wanted_.position[wanted_.n++] = span.position + step.wanted[span.wanted_begin + i].row;
+    }
     all_.span_begin.push_back(all_.n);
     wanted_.span_begin.push_back(wanted_.n);
   }
@@ -179,7 +228,7 @@ void Forward::KeysAndValues(const Step& step, int64_t layer) {
 
   for (size_t s = 0; s < step.spans.size(); ++s) {
     const StepSpan& span = step.spans[s];
-    if (span.stored) continue;
+    if (span.stored || span.n_rows == 0) continue;
     const int64_t row = all_.span_begin[s];
     kernels::KvStoreArgs store{};
     store.k = k_.get() + row * heads * d;
@@ -212,8 +261,9 @@ void Forward::CompactWanted(const Step& step) {
   const size_t bytes = static_cast<size_t>(hidden) * sizeof(float);
   int64_t to = 0;
   for (size_t s = 0; s < step.spans.size(); ++s) {
-    for (const WantedRow& w : step.spans[s].wanted) {
-      const int64_t from = all_.span_begin[s] + w.row;
+    const StepSpan& span = step.spans[s];
+    for (int64_t i = 0; i < span.n_wanted; ++i) {
+      const int64_t from = all_.span_begin[s] + step.wanted[span.wanted_begin + i].row;
       std::memcpy(h_wanted_.get() + to * hidden, h_.get() + from * hidden, bytes);
       std::memcpy(norm_wanted_.f32(to), norm_.f32(from), bytes);
       ++to;
@@ -308,25 +358,30 @@ void Forward::Attention(const Step& step, int64_t layer, ActiveRows* rows) {
   });
 }
 
-// Final norm and head of the wanted rows, straight into the callers' memory.
+// Final norm and head of the wanted rows, straight into the callers' memory where enough of it lies
+// side by side; else through head_out_, so that rows of many callers share one pass over the head.
 void Forward::Logits(const Step& step) {
   ops_.RmsNorm(stream_, model_->final_norm(), static_cast<float>(config_.rms_eps),
                stream_norm_->f32(), wanted_.n, config_.hidden);
   if (ops_.Quantises(model_->head())) ops_.Quantise(*stream_norm_, 0, wanted_.n);
-  // One product per run of rows whose logits lie side by side.
-  int64_t row = 0;
-  for (const StepSpan& span : step.spans) {
-    const int64_t n = static_cast<int64_t>(span.wanted.size());
-    for (int64_t begin = 0; begin < n;) {
-      float* out = span.wanted[begin].logits;
-      int64_t end = begin + 1;
-      while (end < n && span.wanted[end].logits == out + (end - begin) * config_.vocab) ++end;
-      const LinearTask task{&model_->head(), stream_norm_, row + begin,
-                            end - begin,     out,          config_.vocab};
-      ops_.Linear(&task, 1);
-      begin = end;
+  const int64_t vocab = config_.vocab;
+  auto target = [&](int64_t row) {
+    const auto& begin = wanted_.span_begin;
+    const auto s = std::upper_bound(begin.begin(), begin.end(), row) - begin.begin() - 1;
+    return step.wanted[step.spans[s].wanted_begin + row - begin[s]].logits;
+  };
+  for (int64_t begin = 0, end = 0; begin < wanted_.n; begin = end) {
+    float* const out = target(begin);
+    for (end = begin + 1; end < wanted_.n && target(end) == out + (end - begin) * vocab;) ++end;
+    const bool direct = end == wanted_.n || end - begin >= kHeadRows;
+    if (!direct) end = std::min(wanted_.n, begin + kHeadRows);
+    const LinearTask task{
+        &model_->head(), stream_norm_, begin, end - begin, direct ? out : head_out_.get(), vocab};
+    ops_.Linear(&task, 1);
+    for (int64_t row = begin; !direct && row < end; ++row) {
+      std::memcpy(target(row), head_out_.get() + (row - begin) * vocab,
+                  static_cast<size_t>(vocab) * sizeof(float));
     }
-    row += n;
   }
 }
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -25,6 +24,8 @@ struct ForwardOptions {
 
 struct ForwardStats {
   int64_t rows = 0, flops = 0, expert_rows = 0, expert_groups = 0;
+  // Seconds in the stages of the pass.
+  double embedding = 0, attention = 0, ffn = 0, head = 0;
 };
 
 // Not thread-safe: one step at a time. Keeps the model alive.
@@ -35,9 +36,9 @@ class Forward {
           const ForwardOptions& options, int64_t page_tokens);
 
   // Runs the step: stores K/V of every row in every layer and writes the wanted logits. The caller
-  // has checked tokens and positions and prepared the KV. Cancelled where step.abort became true:
-  // the prepared slots then hold rubbish and must not be declared stored.
-  absl::Status Run(const Step& step);
+  // has checked tokens and positions and prepared the KV. Allocates nothing. Spans for which
+  // step->leaves said true have n_rows 0 and no wanted rows afterwards.
+  void Run(Step* step);
 
   const ForwardStats& stats() const { return stats_; }
 
@@ -51,8 +52,12 @@ class Forward {
     const float* cos_sin = nullptr;   // (n, head_dim / 2, 2)
   };
 
+  // Rows of several callers that go through the head together.
+  static constexpr int64_t kHeadRows = 32;
+
   void AddFlops(int64_t n);
   void PrepareRows(const Step& step);
+  bool LetSpansLeave(Step* step);
   void FillCosSin(const std::vector<int64_t>& positions, int64_t n, float* out);
   void KeysAndValues(const Step& step, int64_t layer);
   void Queries(int64_t layer, const ActiveRows& rows);
@@ -96,6 +101,7 @@ class Forward {
   MoePlan plan_;
   std::vector<LinearTask> tasks_;
   std::vector<int64_t> span_tasks_;  // (spans + 1)
+  AlignedBuffer<float> head_out_;    // (kHeadRows, vocab)
 
   // The stream that the current layer works on: h_ and norm_, or their wanted rows.
   float* stream_ = nullptr;

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "lib/kv/sequence.h"
@@ -20,15 +20,20 @@ struct WantedRow {
 struct StepSpan {
   SequenceKv* kv = nullptr;
   int64_t position = 0;  // of its first row
-  int64_t n_rows = 0;
-  bool stored = false;  // K and V of its rows are in the pages: they are read, not written
-  std::vector<WantedRow> wanted;  // ascending
+  int64_t n_rows = 0;    // 0: the span has left the step
+  bool stored = false;   // K and V of its rows are in the pages: they are read, not written
+  int64_t wanted_begin = 0, n_wanted = 0;  // its part of Step::wanted
 };
 
+// Spans of different sequences.
 struct Step {
   std::vector<int32_t> tokens;  // rows of all spans, one after another
   std::vector<StepSpan> spans;
-  const std::atomic<bool>* abort = nullptr;  // looked at between layers; may be null
+  std::vector<WantedRow> wanted;  // of all spans, one after another, ascending in each
+  // Asked before every layer for each span that is in the step. True: the span leaves, the others
+  // go on without it. Nothing of the span or its sequence is touched after that; its prepared slots
+  // hold rubbish and must not be declared stored. May be null.
+  std::function<bool(int64_t span)> leaves;
 };
 
 }  // namespace scout

@@ -9,6 +9,7 @@
 //   FailedPrecondition -> INVALID_STATE      Internal          -> INTERNAL
 //   OutOfRange         -> BUFFER_TOO_SMALL
 //   std::bad_alloc     -> OUT_OF_MEMORY      IsNoThreadError() -> NO_THREAD
+//   Unknown            -> OUT_OF_MEMORY (NoMemoryError)
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace scout {
@@ -46,6 +48,17 @@ inline absl::Status UnsupportedError(std::string_view message) {
 }
 inline absl::Status IoError(std::string_view message) {
   return absl::UnavailableError(AbslView(message));
+}
+// For a failed allocation that another thread has to be told of. Itself it allocates nothing.
+inline absl::Status NoMemoryError() { return absl::Status(absl::StatusCode::kUnknown, ""); }
+inline bool IsNoMemoryError(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnknown;
+}
+// A call from inside a callback, where it would wait for itself (SCOUT_REENTRANT at the C edge).
+inline absl::Status ReentrantError(std::string_view message) {
+  absl::Status status = absl::FailedPreconditionError(AbslView(message));
+  status.SetPayload("scout/reentrant", absl::Cord());
+  return status;
 }
 inline absl::Status CapacityError(std::string_view message) {
   return absl::ResourceExhaustedError(AbslView(message));

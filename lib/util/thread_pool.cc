@@ -158,15 +158,11 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int n_threads) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool(std::make_unique<State>()));
   State* state = pool->state_.get();
   state->threads.reserve(static_cast<size_t>(n_threads - 1));
-  const SignalsBlocked blocked;
   for (int worker = 1; worker < n_threads; ++worker) {
-    try {
-      state->threads.emplace_back([state, worker] { state->Loop(worker); });
-    } catch (const std::system_error& error) {
-      const char* reason = strerrordesc_np(error.code().value());
-      return NoThreadError(absl::StrCat("cannot create thread ", worker + 1, " of ", n_threads,
-                                        ": ", reason != nullptr ? reason : "unknown reason"));
-    }
+    SCOUT_ASSIGN_OR_RETURN(std::thread thread,
+                           StartThread(absl::StrCat("thread ", worker + 1, " of ", n_threads),
+                                       [state, worker] { state->Loop(worker); }));
+    state->threads.push_back(std::move(thread));
   }
   return pool;
 }
@@ -202,6 +198,17 @@ void ThreadPool::Run(int64_t n, const std::function<void(int64_t i, int worker)>
   std::unique_lock<std::mutex> lock(s.mutex);
   s.idle.wait(lock, [&] { return s.entry.load(std::memory_order_acquire) == 0; });
   if (s.error) std::rethrow_exception(std::exchange(s.error, nullptr));
+}
+
+absl::StatusOr<std::thread> StartThread(std::string_view what, std::function<void()> body) {
+  const SignalsBlocked blocked;
+  try {
+    return std::thread(std::move(body));
+  } catch (const std::system_error& error) {
+    const char* reason = strerrordesc_np(error.code().value());
+    return NoThreadError(absl::StrCat("cannot create ", AbslView(what), ": ",
+                                      reason != nullptr ? reason : "unknown reason"));
+  }
 }
 
 absl::Status NoThreadError(std::string_view message) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
+#include <thread>
 
 #include "lib/util/status.h"
 
@@ -31,6 +33,11 @@ class ThreadPool {
   explicit ThreadPool(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// Starts a thread that runs body, with signals blocked: a host's handlers run on the host's
+// threads. body must not throw. NoThreadError with the system's reason; `what` names the thread in
+// it.
+absl::StatusOr<std::thread> StartThread(std::string_view what, std::function<void()> body);
 
 // The status of a thread that could not be created (SCOUT_NO_THREAD at the C edge).
 absl::Status NoThreadError(std::string_view message);

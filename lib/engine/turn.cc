@@ -1,0 +1,311 @@
+// One turn of the scheduler: end what is due, draw tokens, build a step, run it.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "lib/engine/scheduler.h"
+
+namespace scout {
+
+bool Scheduler::Turn() {
+  const bool ended = EndAndCollect();
+  const bool drew = !drawing_.empty();
+  if (drew) DrawAll();
+  BuildStep();
+  const bool ran = !step_.spans.empty();
+  if (ran) RunStep();
+  PublishStats();
+  return ended || drew || ran;
+}
+
+bool Scheduler::EndIfDue(Job* job, Job::Clock::time_point now) {
+  const bool closing = !job->direct_ && closed_.load(std::memory_order_relaxed);
+  if (!closing && !job->ShouldEnd(now)) return false;
+  const bool cancelled = closing || job->cancelled_.load(std::memory_order_relaxed);
+  Finish(job, cancelled ? DoneReason::kCancelled : DoneReason::kDeadline, absl::OkStatus());
+  return true;
+}
+
+// Between layers: a job that is over leaves the step, and its session is free at once.
+bool Scheduler::Leaves(int64_t span) {
+  return EndIfDue(step_jobs_[static_cast<size_t>(span)]->get(), Job::Clock::now());
+}
+
+// Ends jobs that have nothing left to do, and collects those that may draw. Whether one ended.
+bool Scheduler::EndAndCollect() {
+  const Job::Clock::time_point now = Job::Clock::now();
+  bool ended = false;
+  drawing_.clear();
+  next_deadline_ = Job::Clock::time_point::max();
+  for (const std::shared_ptr<Job>& pointer : active_) {
+    Job& job = *pointer;
+    if (EndIfDue(&job, now)) {
+      ended = true;
+      continue;
+    }
+    next_deadline_ = std::min(next_deadline_, job.deadline_);
+    SessionState& s = *job.state_;
+    const int64_t n = s.n_tokens();
+    if (n > 0 && s.kv->length() == n && job.PendingRows() > 0 && !s.kv->Holds(n - 1)) {
+      // Behind a chunk border the chunked layers are empty: the chunk before it is computed again.
+      if (absl::Status status = s.kv->Truncate(n - 1); !status.ok()) {
+        Finish(&job, DoneReason::kNone, std::move(status));
+        ended = true;
+        continue;
+      }
+      job.first_ = std::min(job.first_, s.kv->length());
+    }
+    if (job.PendingRows() > 0 || !job.queue_.HasRoom(0)) continue;
+    if (!job.MayDraw() || n >= s.max_tokens) {
+      Finish(&job, job.MayDraw() ? DoneReason::kCapacity : DoneReason::kMaxTokens,
+             absl::OkStatus());
+      ended = true;
+    } else if (!job.direct_ && !job.queue_.HasRoom(1)) {
+      job.SetPhase(JobPhase::kPaused);
+    } else if (static_cast<int64_t>(drawing_.size()) < options_.max_step_rows) {
+      if (job.started_ == Job::Clock::time_point()) job.started_ = now;
+      job.SetPhase(JobPhase::kDecode);
+      drawing_.push_back(&job);
+    }
+  }
+  return ended;
+}
+
+void Scheduler::DrawAll() {
+  const Job::Clock::time_point begin = Job::Clock::now();
+  auto draw = [this](int64_t i, int worker) {
+    Job& job = *drawing_[static_cast<size_t>(i)];
+    try {
+      job.Draw(&samplers_[static_cast<size_t>(worker)]);
+    } catch (const std::bad_alloc&) {
+      job.draw_status_ = NoMemoryError();
+    }
+  };
+  threads_->Run(static_cast<int64_t>(drawing_.size()), std::ref(draw));
+  for (Job* job : drawing_) {
+    absl::StatusOr<DoneReason> reason = DoneReason::kNone;
+    try {
+      reason = job->Accept();
+    } catch (const std::bad_alloc&) {
+      reason = NoMemoryError();
+    }
+    if (!reason.ok()) {
+      Finish(job, DoneReason::kNone, reason.status());
+      continue;
+    }
+    ++now_.tokens_decoded;
+    if (*reason != DoneReason::kNone) Finish(job, *reason, absl::OkStatus());
+  }
+  now_.sampling += std::chrono::duration<double>(Job::Clock::now() - begin).count();
+}
+
+// First one row of everybody who decodes, then prefill.
+void Scheduler::BuildStep() {
+  step_.tokens.clear();
+  step_.spans.clear();
+  step_.wanted.clear();
+  step_jobs_.clear();
+  bool crowded = false;
+  auto n_rows = [this] { return static_cast<int64_t>(step_.tokens.size()); };
+  for (auto it = active_.begin(); it != active_.end(); ++it) {
+    Job& job = **it;
+    job.in_step_ = job.over_;
+    if (job.over_ || job.PendingRows() != 1) continue;
+    if (n_rows() < options_.max_step_rows) {
+      AddSpan(it, 1);
+    } else {
+      crowded = true;
+    }
+  }
+  if (crowded) {  // the next step begins with the others
+    for (JobList::iterator it : step_jobs_) active_.splice(active_.end(), active_, it);
+  }
+  const int64_t left = options_.max_step_rows - n_rows();
+  AddPrefill(n_rows() > 0 ? std::min(left, options_.max_mixed_rows) : left);
+}
+
+// Shares `budget` rows: between priorities by weight, within one by deadline, then by rows served.
+void Scheduler::AddPrefill(int64_t budget) {
+  for (PriorityClass& c : classes_) c.n_jobs = 0;
+  auto class_of = [this](const Job& job) -> PriorityClass& {
+    return classes_[job.options_.priority + kPriorities / 2];
+  };
+  for (const std::shared_ptr<Job>& job : active_) {
+    if (job->in_step_ || job->PendingRows() <= 1) continue;
+    PriorityClass& c = class_of(*job);
+    // Who comes anew begins where the others are, and brings no claim from the past.
+    if (++c.n_jobs == 1) c.served = std::max(c.served, clock_);
+    if (job->served_ < 0) job->served_ = c.last_job;
+  }
+  auto before = [&](const Job& a, const Job& b) {
+    if (a.options_.priority != b.options_.priority) {
+      const double x = class_of(a).served, y = class_of(b).served;
+      return x < y || (x == y && a.options_.priority > b.options_.priority);
+    }
+    return a.deadline_ < b.deadline_ || (a.deadline_ == b.deadline_ && a.served_ < b.served_);
+  };
+  while (budget > 0) {
+    auto best = active_.end();
+    for (auto it = active_.begin(); it != active_.end(); ++it) {
+      if ((*it)->in_step_ || (*it)->PendingRows() <= 1) continue;
+      if (best == active_.end() || before(**it, **best)) best = it;
+    }
+    if (best == active_.end()) return;
+    Job& job = **best;
+    if (!AddSpan(best, budget)) continue;
+    const int64_t rows = step_.spans.back().n_rows;
+    budget -= rows;
+    PriorityClass& c = class_of(job);
+    clock_ = c.served;
+    c.last_job = job.served_;
+    c.served += std::ldexp(static_cast<double>(rows), -job.options_.priority) /
+                static_cast<double>(c.n_jobs);
+    job.served_ += static_cast<double>(rows);
+  }
+}
+
+// At most most_rows of the job's next rows. False where it has to wait for its reader.
+bool Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
+  Job& job = **it;
+  SessionState& s = *job.state_;
+  job.in_step_ = true;
+  if (!job.queue_.HasRoom(0)) return false;
+  const int64_t n = s.n_tokens();
+  StepSpan span;
+  span.kv = s.kv.get();
+  span.stored = s.kv->length() == n;  // the last row once more, for its logits alone
+  span.position = span.stored ? n - 1 : s.kv->length();
+  span.wanted_begin = static_cast<int64_t>(step_.wanted.size());
+  int64_t end = n;
+  if (!span.stored) {
+    const KvLayout& layout = s.kv->layout();
+    end = std::min({n, span.position + most_rows, layout.ChunkStart(span.position) + layout.chunk});
+    AddRows(&job, span.position, &end);
+    if (end == span.position) {
+      job.SetPhase(JobPhase::kPaused);
+      return false;
+    }
+  }
+  span.n_rows = end - span.position;
+  if (end == n) {
+    const bool wanted = static_cast<int64_t>(step_.wanted.size()) > span.wanted_begin &&
+                        step_.wanted.back().row == span.n_rows - 1;
+    if (!wanted) step_.wanted.push_back({span.n_rows - 1, s.logits.data()});
+    s.logits_tokens = -1;  // they are being written
+  }
+  span.n_wanted = static_cast<int64_t>(step_.wanted.size()) - span.wanted_begin;
+  if (!span.stored) s.kv->PrepareAppend(span.n_rows);
+  step_.tokens.insert(step_.tokens.end(), s.tokens.begin() + span.position, s.tokens.begin() + end);
+  step_.spans.push_back(span);
+  step_jobs_.push_back(it);
+  if (job.started_ == Job::Clock::time_point()) job.started_ = Job::Clock::now();
+  job.SetPhase(job.counts_.generated > 0 ? JobPhase::kDecode : JobPhase::kPrefill);
+  return true;
+}
+
+// The wanted rows of [begin, *end). A row that has no buffer yet ends the piece before it.
+void Scheduler::AddRows(Job* job, int64_t begin, int64_t* end) {
+  const int64_t vocab = static_cast<int64_t>(job->state_->logits.size());
+  for (; job->next_row_ < job->n_rows_ && job->rows_[job->next_row_] < *end; ++job->next_row_) {
+    const int64_t row = job->rows_[job->next_row_];
+    float* const logits =
+        job->direct_ ? job->direct_logits_ + job->next_row_ * vocab : job->queue_.TakeRowBuffer();
+    if (logits == nullptr) {
+      *end = row;
+      return;
+    }
+    step_.wanted.push_back({row - begin, logits});
+  }
+}
+
+void Scheduler::RunStep() {
+  const int64_t n = static_cast<int64_t>(step_.tokens.size());
+  int bucket = 0;
+  while (bucket + 1 < SchedulerStats::kBuckets && (int64_t{1} << bucket) < n) ++bucket;
+  ++now_.steps;
+  ++now_.steps_by_rows[bucket];
+  forward_.Run(&step_);
+  for (size_t i = 0; i < step_.spans.size(); ++i) {
+    if (step_.spans[i].n_rows > 0) FinishSpan(step_jobs_[i]->get(), step_.spans[i]);
+  }
+}
+
+void Scheduler::FinishSpan(Job* job, const StepSpan& span) {
+  SessionState& s = *job->state_;
+  if (!span.stored) s.kv->FinishAppend(span.n_rows);
+  const bool prompt = !span.stored && job->counts_.generated == 0;
+  if (prompt) now_.tokens_prefilled += span.n_rows;
+  const int64_t end = span.position + span.n_rows;
+  const WantedRow* const wanted = step_.wanted.data() + span.wanted_begin;
+  if (end == s.n_tokens()) {
+    const float* const last = wanted[span.n_wanted - 1].logits;
+    if (last != s.logits.data()) {
+      std::memcpy(s.logits.data(), last, s.logits.size() * sizeof(float));
+    }
+    s.logits_tokens = end;
+  }
+  s.position.store(std::max(job->keep_, s.kv->length()), std::memory_order_relaxed);
+  for (int64_t i = 0; !job->direct_ && i < span.n_wanted; ++i) {
+    if (wanted[i].logits == s.logits.data()) continue;
+    JobEvent& event = job->queue_.slot();
+    event.kind = JobEvent::Kind::kRow;
+    event.position = span.position + wanted[i].row;
+    event.logits = wanted[i].logits;
+    event.text.clear();
+    job->queue_.Push();
+  }
+  if (!prompt || !job->progress_) return;
+  const int64_t done = s.kv->length() - job->first_, total = job->prompt_ - job->first_;
+  const double seconds = std::chrono::duration<double>(Job::Clock::now() - job->started_).count();
+  job->queue_.PushProgress(done, total, job->counts_.kept,
+                           seconds * static_cast<double>(total - done) / static_cast<double>(done));
+}
+
+void Scheduler::Finish(Job* job, DoneReason reason, absl::Status status) {
+  const bool ok = status.ok();
+  job->FillFinal(reason, std::move(status), Job::Clock::now());
+  const JobEvent& event = job->queue_.final_slot();
+  job->over_ = true;
+  job->SetPhase(JobPhase::kOver);
+  if (!job->direct_) {
+    ++(ok ? now_.done[static_cast<int>(reason)] : now_.failed);
+    try {
+      if (logger_.enabled(LogLevel::kDebug)) {
+        logger_.Log(
+            LogLevel::kDebug,
+            absl::StrCat("job over: ", event.counts.kept, " tokens kept, ", event.counts.computed,
+                         " computed in ", event.times.prefill, " s, ", event.counts.generated,
+                         " drawn in ", event.times.decode, " s, queued for ", event.times.queued,
+                         " s, reason ", static_cast<int>(reason)));
+      }
+    } catch (const std::bad_alloc&) {
+      // The line is lost, the job's end is not.
+    }
+  }
+  std::shared_ptr<SessionState> state = std::move(job->state_);
+  std::shared_ptr<Scheduler> link;
+  {
+    std::lock_guard<std::mutex> lock(job->link_mutex_);
+    link = std::move(job->scheduler_);
+  }
+  if (!job->direct_) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    --n_jobs_;
+  }
+  PublishStats();
+  state->busy.store(false, std::memory_order_release);
+  // The session and its engine may end here. Before the event is seen, so that whoever sees it and
+  // frees its handles then is the last to hold them.
+  state.reset();
+  job->queue_.PushFinal();
+}
+
+void Scheduler::FinishAll(const absl::Status& status) {
+  for (const std::shared_ptr<Job>& job : active_) {
+    if (!job->over_) Finish(job.get(), DoneReason::kNone, status);
+  }
+}
+
+}  // namespace scout
