@@ -16,10 +16,13 @@
  *    environment or changes the locale. A failed allocation or thread creation is an error code.
  *  - Threads: model, engine and tokenizer are safe from any thread. A session is used by one thread
  *    at a time: a second concurrent call returns SCOUT_BUSY and changes nothing. Different sessions
- *    of one engine may be used from different threads. A detokenizer or tool
- *    parser belongs to one thread at a time.
+ *    of one engine may be used from different threads. A detokenizer or tool parser belongs to one
+ *    thread at a time, as does the reading of a job; a job is cancelled and freed from any.
+ *  - While a job of a session is not over, calls on that session other than position, max_tokens and
+ *    free return SCOUT_BUSY. A job is over once its final event can be read.
  *  - Progress callbacks run on the thread that made the call, log callbacks on any. A call on the
- *    session whose callback is running returns SCOUT_REENTRANT. Callbacks must not throw or longjmp.
+ *    session whose callback is running returns SCOUT_REENTRANT, as does a call from a log callback
+ *    that would wait for the thread that the callback is on. Callbacks must not throw or longjmp.
  *  - After fork(2), the child's calls on handles made before it return SCOUT_FORKED, and freeing
  *    them does nothing.
  *  - Every fallible function may also return INVALID_ARGUMENT, OUT_OF_MEMORY, FORKED and INTERNAL;
@@ -28,8 +31,9 @@
  *
  * THE WAY THROUGH IT
  *    scout_model_load -> scout_engine_create -> scout_session_create -> scout_session_sync (the whole
- *    wanted prefix) -> scout_session_decode until scout_tokenizer_is_end. Asynchronous jobs will be
- *    objects beside the session that take the same option structs; the calls here are submit and wait.
+ *    wanted prefix) -> scout_session_decode until scout_tokenizer_is_end. Or scout_job_submit and
+ *    scout_job_poll: jobs of many sessions share an engine's steps, and the synchronous calls are such
+ *    jobs, waited for.
  *
  * Every declaration is available since 0.9.0 unless it says otherwise.
  */
@@ -79,7 +83,8 @@ enum {
   SCOUT_FORKED = 12,          /* the handle was made before fork(2) */
   SCOUT_NO_THREAD = 13,       /* a thread could not be created */
   SCOUT_BUFFER_TOO_SMALL = 14,/* call again with more room; where there is a count it was written */
-  SCOUT_INTERNAL = 15         /* a defect of this library: please report it */
+  SCOUT_INTERNAL = 15,        /* a defect of this library: please report it */
+  SCOUT_QUEUE_FULL = 16       /* the engine has its max_jobs queued or running: try again later */
 };
 
 typedef struct scout_error scout_error;
@@ -393,6 +398,9 @@ typedef struct scout_engine_options {
   void *log_user;
   int32_t log_level;       /* default SCOUT_LOG_WARNING */
   int32_t max_sessions;    /* the budget also holds one attention chunk for each; 0: 16 */
+  int32_t max_jobs;        /* jobs that are not over, beside synchronous calls; 0: 1,024 */
+  int32_t max_mixed_tokens;/* most prompt tokens in a step in which a job decodes, which bounds the
+                              time between its tokens; 0: 128 */
 } scout_engine_options;
 
 SCOUT_API void scout_engine_options_init(scout_engine_options *options);
@@ -401,7 +409,12 @@ SCOUT_API void scout_engine_options_init(scout_engine_options *options);
  * without weights), OUT_OF_MEMORY, NO_THREAD. Keeps the model alive. */
 SCOUT_API scout_status scout_engine_create(scout_model *model, const scout_engine_options *options,
                                            scout_engine **engine, scout_error **error);
+/* Sessions and jobs keep what they need: those that are there go on. */
 SCOUT_API void scout_engine_free(scout_engine *engine);
+/* Cancels every job, also those whose handles other threads hold, and refuses new ones with
+ * INVALID_STATE. Does not wait: each job still ends with its final event. Synchronous calls go on.
+ * Errors: INVALID_ARGUMENT. */
+SCOUT_API scout_status scout_engine_close(scout_engine *engine, scout_error **error);
 
 typedef struct scout_engine_stats {
   uint32_t struct_size;
@@ -416,6 +429,22 @@ typedef struct scout_engine_stats {
   int64_t expert_groups;     /* (step, layer, expert) groups with at least one row */
   char backend[24];          /* "cpu" or "reference", NUL-terminated */
   char isa[24];              /* "avx512-vnni", "avx2", "portable", ... */
+  int64_t jobs_queued;       /* now: no row computed yet */
+  int64_t jobs_running;      /* now */
+  int64_t jobs_paused;       /* now: their reader has to make room */
+  int64_t jobs_submitted;    /* since creation, as all below; jobs without synchronous calls */
+  int64_t jobs_refused;      /* QUEUE_FULL */
+  int64_t jobs_failed;       /* ended with SCOUT_EVENT_ERROR */
+  int64_t jobs_done[8];      /* ended, by SCOUT_DONE_* */
+  int64_t tokens_prefilled;  /* prompt tokens computed, synchronous calls included */
+  int64_t tokens_decoded;    /* tokens drawn, synchronous calls included */
+  int64_t steps;             /* passes through the model */
+  int64_t steps_by_rows[12]; /* [i]: steps of more than 2^(i-1) and up to 2^i rows; the last: more */
+  double seconds_embedding;  /* in the stages of steps */
+  double seconds_attention;  /* norms, projections, KV and attention itself */
+  double seconds_ffn;        /* dense and experts */
+  double seconds_head;       /* logits */
+  double seconds_sampling;   /* drawing, text, log-probabilities */
 } scout_engine_stats;
 
 /* A snapshot; fills what fits in stats->struct_size. Errors: INVALID_ARGUMENT. */
@@ -487,7 +516,8 @@ SCOUT_API scout_status scout_session_rewind(scout_session *session, int64_t posi
  * it does not share. max_tokens 0: as the original's. Errors: CAPACITY, OUT_OF_MEMORY, BUSY. */
 SCOUT_API scout_status scout_session_fork(scout_session *session, int64_t max_tokens,
                                           scout_session **fork, scout_error **error);
-/* Tokens held, from any thread; while another call runs, as of that call's start. 0 for NULL. */
+/* Tokens held, from any thread; while a call or a job runs, those that would stay if it were cancelled
+ * now. 0 for NULL. */
 SCOUT_API int64_t scout_session_position(const scout_session *session);
 /* Tokens reserved, from any thread. 0 for NULL. */
 SCOUT_API int64_t scout_session_max_tokens(const scout_session *session);
@@ -551,6 +581,123 @@ SCOUT_API scout_status scout_session_decode(scout_session *session,
 SCOUT_API scout_status scout_logprobs(const float *logits, int64_t n_logits, int32_t token,
                                       float *logprob, int64_t n_top, int32_t *top_ids,
                                       float *top_logprobs, scout_error **error);
+
+/* ---- Jobs: asynchronous prefill and generation --------------------------------------------------- */
+
+/* A job is one piece of work on a session: tokens to hold, tokens to draw. The engine works on the
+ * jobs of all its sessions together. What happens is read as events, one after another; a job whose
+ * unread events reach event_capacity waits for its reader, and the others go on without it. */
+typedef struct scout_job scout_job;
+
+enum {
+  SCOUT_JOB_APPEND = 1,       /* the tokens follow those held; else they are all the session shall
+                                 hold, of which the common prefix is kept (scout_session_sync) */
+  SCOUT_JOB_IGNORE_END = 2,   /* tokens that end an answer do not end the job */
+  SCOUT_JOB_SPECIAL_TEXT = 4  /* special tokens give their name as text; otherwise none */
+};
+
+typedef struct scout_job_options {
+  uint32_t struct_size;
+  uint32_t flags;                /* SCOUT_JOB_* */
+  int64_t max_new_tokens;        /* SCOUT_KEEP (default): until the session is full; 0: prefill alone */
+  const scout_sampling_options *sampling; /* NULL: greedy */
+  const int32_t *stop_tokens;    /* (n_stop_tokens) end the job once drawn */
+  int64_t n_stop_tokens;
+  const char *const *stop_strings; /* (n_stop_strings) NUL-terminated, not empty: end the job where
+                                    they appear in the text, across tokens too. The text ends before
+                                    them; the session keeps the tokens */
+  int64_t n_stop_strings;
+  const int64_t *logit_rows;     /* (n_logit_rows) positions, strictly ascending, among the prompt
+                                    tokens that the job computes: an event each */
+  int64_t n_logit_rows;
+  int32_t top_logprobs;          /* SCOUT_KEEP (default): no log-probabilities; else that many, at most
+                                    1,024, beside the drawn token's own */
+  int32_t priority;              /* -8 to 8, default 0: prefill is shared by weights of 2^priority */
+  int64_t deadline_ms;           /* > 0: the job ends so long after submission; among equal priorities
+                                    the nearest deadline has its prefill first. 0: none */
+  int64_t event_capacity;        /* token and row events kept for the reader, at most 1,048,576;
+                                    0: 256 */
+} scout_job_options;
+
+SCOUT_API void scout_job_options_init(scout_job_options *options);
+
+enum {
+  SCOUT_EVENT_NONE = 0,     /* nothing within the time given */
+  SCOUT_EVENT_PROGRESS = 1, /* of the prompt; an unread one is replaced, and comes before others */
+  SCOUT_EVENT_TOKEN = 2,    /* a token was drawn; the session holds it */
+  SCOUT_EVENT_ROW = 3,      /* logits of one of logit_rows, in their order */
+  SCOUT_EVENT_DONE = 4,     /* final */
+  SCOUT_EVENT_ERROR = 5     /* final; the session keeps what was computed */
+};
+enum {
+  SCOUT_DONE_END_TOKEN = 1,   /* a token that ends an answer */
+  SCOUT_DONE_STOP_TOKEN = 2,
+  SCOUT_DONE_STOP_STRING = 3,
+  SCOUT_DONE_MAX_TOKENS = 4,  /* as many as were asked for, also none */
+  SCOUT_DONE_CAPACITY = 5,    /* the session holds its max_tokens */
+  SCOUT_DONE_CANCELLED = 6,
+  SCOUT_DONE_DEADLINE = 7
+};
+
+/* Pointers are the job's and valid until its next poll, wait or free. */
+typedef struct scout_event {
+  uint32_t struct_size;        /* set by the caller */
+  int32_t kind;                /* SCOUT_EVENT_* */
+  int32_t token;               /* TOKEN */
+  int32_t reason;              /* DONE: SCOUT_DONE_* */
+  int32_t stop_index;          /* DONE: which stop token or string, else -1 */
+  int32_t n_top;               /* TOKEN */
+  const int32_t *top_tokens;   /* TOKEN: (n_top) most probable first */
+  const float *top_logprobs;   /* TOKEN: (n_top) natural logarithms, before penalties and temperature */
+  float logprob;               /* TOKEN: the drawn token's own, where top_logprobs was asked for */
+  uint32_t reserved;
+  int64_t position;            /* TOKEN, ROW: in the session; DONE, ERROR: tokens held */
+  const char *text;            /* TOKEN: what became certain with it, whole UTF-8 characters, perhaps
+                                  none; DONE: what was held back. NUL-terminated */
+  int64_t text_bytes;
+  const float *logits;         /* ROW: (vocab_size) */
+  int64_t done, total;         /* PROGRESS: of the prompt tokens to compute */
+  double seconds_left;         /* PROGRESS: estimated, of the prompt */
+  const scout_error *error;    /* ERROR; not to be freed */
+  int64_t kept;                /* PROGRESS and final: leading tokens whose KV was there */
+  int64_t dropped;             /* final: tokens that the session held before and holds no longer */
+  int64_t computed;            /* final: prompt tokens that went through the model */
+  int64_t generated;           /* final: tokens drawn */
+  double seconds_queued;       /* final: until its first rows were computed */
+  double seconds_prefill;      /* final: from there to the first token, or the end */
+  double seconds_decode;       /* final: from there to the end */
+} scout_event;
+
+/* Starts a job. options may be NULL. A job keeps what it needs of its session alive.
+ * Errors, the session as before: QUEUE_FULL, CAPACITY (tokens beyond max_tokens, or as
+ * scout_session_rewind), INVALID_ARGUMENT (ids, rows, options), INVALID_STATE (nothing to draw from,
+ * or the engine was closed), BUSY, REENTRANT. */
+SCOUT_API scout_status scout_job_submit(scout_session *session, const int32_t *tokens,
+                                        int64_t n_tokens, const scout_job_options *options,
+                                        scout_job **job, scout_error **error);
+/* The next event; event->kind is SCOUT_EVENT_NONE where none came within timeout_ms (0: does not
+ * wait, -1: no limit). The last event is DONE or ERROR, exactly once; after it, INVALID_STATE. One
+ * thread at a time: BUSY; REENTRANT as the contract says. */
+SCOUT_API scout_status scout_job_poll(scout_job *job, int64_t timeout_ms, scout_event *event,
+                                      scout_error **error);
+/* The same, but other events than the final one are dropped. */
+SCOUT_API scout_status scout_job_wait(scout_job *job, int64_t timeout_ms, scout_event *event,
+                                      scout_error **error);
+/* Asks the job to end; what it had done stays. Returns at once; the final event says CANCELLED unless
+ * the job ended first. Within one layer of a step (docs/engine.md). From any thread and callback. */
+SCOUT_API scout_status scout_job_cancel(scout_job *job, scout_error **error);
+
+enum {
+  SCOUT_JOB_QUEUED = 0,
+  SCOUT_JOB_PREFILL = 1,
+  SCOUT_JOB_DECODE = 2,
+  SCOUT_JOB_PAUSED = 3, /* waits for its reader */
+  SCOUT_JOB_OVER = 4
+};
+/* SCOUT_JOB_*, as it was a moment ago, from any thread; SCOUT_JOB_OVER for NULL. */
+SCOUT_API int32_t scout_job_state(const scout_job *job);
+/* A job that is not over is cancelled. From any thread and callback; does not wait. */
+SCOUT_API void scout_job_free(scout_job *job);
 
 #ifdef __cplusplus
 }

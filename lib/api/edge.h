@@ -10,6 +10,7 @@
 #include <memory>
 #include <new>
 #include <thread>
+#include <vector>
 
 #include "include/scout.h"
 #include "lib/engine/engine.h"
@@ -47,6 +48,21 @@ struct scout_session_state {
 };
 struct scout_session : scout_handle {
   std::shared_ptr<scout_session_state> impl;
+};
+// The job and what its reader's last event points to.
+struct scout_job_impl {
+  ~scout_job_impl();
+  void SetPointers();  // after a new event
+
+  std::shared_ptr<scout::Job> job;
+  std::atomic<std::thread::id> reader{};  // the thread whose poll is running; none: id()
+  scout::JobEvent event;
+  std::vector<int32_t> top_ids;
+  std::vector<float> top_logprobs;
+  scout_error* error = nullptr;  // of the final event
+};
+struct scout_job : scout_handle {
+  std::shared_ptr<scout_job_impl> impl;
 };
 
 namespace scout::api {
@@ -113,6 +129,45 @@ absl::Status WriteArray(const T* data, int64_t n, const char* name, T* out, int6
     return absl::OutOfRangeError(absl::StrCat(name, " has room for ", capacity, ", needed ", n));
   }
   return absl::OkStatus();
+}
+
+// A session held for the length of one call. A second call finds it busy; one from a callback of
+// the first, on the same thread, is told so.
+class Use {
+ public:
+  explicit Use(const scout_session* handle) : state_(handle->impl) {
+    std::thread::id none{};
+    held_ = state_->user.compare_exchange_strong(none, std::this_thread::get_id());
+    reentrant_ = !held_ && none == std::this_thread::get_id();
+  }
+  ~Use() {
+    if (held_) state_->user.store(std::thread::id{});
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+  absl::Status status() const {
+    if (held_) return absl::OkStatus();
+    if (!reentrant_) return absl::AbortedError("the session is in use by another call");
+    return scout::ReentrantError("called from inside a callback of the same session");
+  }
+  scout::Session& session() const { return *state_->session; }
+
+ private:
+  std::shared_ptr<scout_session_state> state_;
+  bool held_ = false, reentrant_ = false;
+};
+
+// The common frame of the calls on a session.
+template <typename Body>
+scout_status WithSession(const scout_session* handle, scout_error** error, Body&& body) noexcept {
+  return Guard(error, [&]() -> absl::Status {
+    SCOUT_RETURN_IF_ERROR(CheckHandle(handle, "session"));
+    Use use(handle);
+    SCOUT_RETURN_IF_ERROR(use.status());
+    SCOUT_RETURN_IF_ERROR(use.session().CheckIdle());
+    return body(use.session());
+  });
 }
 
 }  // namespace scout::api

@@ -48,6 +48,8 @@ scout_status scout_engine_create(scout_model* model, const scout_engine_options*
     e.max_sessions = o.max_sessions;
     e.page_tokens = o.page_tokens;
     e.max_step_tokens = o.max_step_tokens;
+    e.max_mixed_tokens = o.max_mixed_tokens;
+    e.max_jobs = o.max_jobs;
     e.logger = scout::Logger(o.log, o.log_user, o.log_level);
     auto handle = std::make_unique<scout_engine>();
     SCOUT_ASSIGN_OR_RETURN(handle->impl, scout::Engine::Create(model->impl, e));
@@ -58,6 +60,14 @@ scout_status scout_engine_create(scout_model* model, const scout_engine_options*
 
 void scout_engine_free(scout_engine* engine) {
   if (engine != nullptr && !engine->forked()) delete engine;
+}
+
+scout_status scout_engine_close(scout_engine* engine, scout_error** error) {
+  return Guard(error, [&]() -> absl::Status {
+    SCOUT_RETURN_IF_ERROR(CheckHandle(engine, "engine"));
+    engine->impl->scheduler().Close();
+    return absl::OkStatus();
+  });
 }
 
 scout_status scout_engine_get_stats(const scout_engine* engine, scout_engine_stats* stats,
@@ -76,6 +86,24 @@ scout_status scout_engine_get_stats(const scout_engine* engine, scout_engine_sta
     out.flops = jobs.forward.flops;
     out.expert_rows = jobs.forward.expert_rows;
     out.expert_groups = jobs.forward.expert_groups;
+    out.jobs_queued = jobs.jobs_queued;
+    out.jobs_running = jobs.jobs_running;
+    out.jobs_paused = jobs.jobs_paused;
+    out.jobs_submitted = jobs.submitted;
+    out.jobs_refused = jobs.refused;
+    out.jobs_failed = jobs.failed;
+    static_assert(sizeof out.jobs_done == sizeof jobs.done);
+    std::memcpy(out.jobs_done, jobs.done, sizeof out.jobs_done);
+    out.tokens_prefilled = jobs.tokens_prefilled;
+    out.tokens_decoded = jobs.tokens_decoded;
+    out.steps = jobs.steps;
+    static_assert(sizeof out.steps_by_rows == sizeof jobs.steps_by_rows);
+    std::memcpy(out.steps_by_rows, jobs.steps_by_rows, sizeof out.steps_by_rows);
+    out.seconds_embedding = jobs.forward.embedding;
+    out.seconds_attention = jobs.forward.attention;
+    out.seconds_ffn = jobs.forward.ffn;
+    out.seconds_head = jobs.forward.head;
+    out.seconds_sampling = jobs.sampling;
     std::strncpy(out.backend, s.backend, sizeof out.backend - 1);
     std::strncpy(out.isa, s.isa, sizeof out.isa - 1);
     return scout::api::WriteResult(&out, "scout_engine_stats", sizeof out, stats);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "lib/api/edge.h"
+#include "lib/engine/scheduler.h"
 #include "lib/util/thread_pool.h"
 
 struct scout_error {
@@ -21,6 +22,7 @@ scout_error* OutOfMemoryObject() {
 
 scout_status CodeOf(const absl::Status& status) {
   if (IsNoThreadError(status)) return SCOUT_NO_THREAD;
+  if (IsQueueFullError(status)) return SCOUT_QUEUE_FULL;
   if (status.GetPayload("scout/forked")) return SCOUT_FORKED;
   if (status.GetPayload("scout/reentrant")) return SCOUT_REENTRANT;
   switch (status.code()) {
@@ -169,12 +171,12 @@ void scout_error_free(scout_error* error) {
 
 const char* scout_status_name(scout_status status) {
   static constexpr const char* kNames[] = {
-      "SCOUT_OK",      "SCOUT_INVALID_ARGUMENT", "SCOUT_NOT_FOUND",
-      "SCOUT_CORRUPT", "SCOUT_UNSUPPORTED",      "SCOUT_OUT_OF_MEMORY",
-      "SCOUT_IO",      "SCOUT_CAPACITY",         "SCOUT_CANCELLED",
-      "SCOUT_BUSY",    "SCOUT_INVALID_STATE",    "SCOUT_REENTRANT",
-      "SCOUT_FORKED",  "SCOUT_NO_THREAD",        "SCOUT_BUFFER_TOO_SMALL",
-      "SCOUT_INTERNAL"};
+      "SCOUT_OK",       "SCOUT_INVALID_ARGUMENT", "SCOUT_NOT_FOUND",
+      "SCOUT_CORRUPT",  "SCOUT_UNSUPPORTED",      "SCOUT_OUT_OF_MEMORY",
+      "SCOUT_IO",       "SCOUT_CAPACITY",         "SCOUT_CANCELLED",
+      "SCOUT_BUSY",     "SCOUT_INVALID_STATE",    "SCOUT_REENTRANT",
+      "SCOUT_FORKED",   "SCOUT_NO_THREAD",        "SCOUT_BUFFER_TOO_SMALL",
+      "SCOUT_INTERNAL", "SCOUT_QUEUE_FULL"};
   return status >= 0 && status < static_cast<int32_t>(std::size(kNames)) ? kNames[status]
                                                                          : "SCOUT_UNKNOWN";
 }

@@ -4,47 +4,9 @@
 using scout::api::CheckHandle;
 using scout::api::Guard;
 using scout::api::NullError;
+using scout::api::WithSession;
 
 namespace {
-
-// A session held for the length of one call. A second call finds it busy; one from a callback of
-// the first, on the same thread, is told so.
-class Use {
- public:
-  explicit Use(const scout_session* handle) : state_(handle->impl) {
-    std::thread::id none{};
-    held_ = state_->user.compare_exchange_strong(none, std::this_thread::get_id());
-    reentrant_ = !held_ && none == std::this_thread::get_id();
-  }
-  ~Use() {
-    if (held_) state_->user.store(std::thread::id{});
-  }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-
-  absl::Status status() const {
-    if (held_) return absl::OkStatus();
-    if (!reentrant_) return absl::AbortedError("the session is in use by another call");
-    return scout::ReentrantError("called from inside a callback of the same session");
-  }
-  scout::Session& session() const { return *state_->session; }
-
- private:
-  std::shared_ptr<scout_session_state> state_;
-  bool held_ = false, reentrant_ = false;
-};
-
-// The common frame of the calls on a session.
-template <typename Body>
-scout_status WithSession(const scout_session* handle, scout_error** error, Body&& body) noexcept {
-  return Guard(error, [&]() -> absl::Status {
-    SCOUT_RETURN_IF_ERROR(CheckHandle(handle, "session"));
-    Use use(handle);
-    SCOUT_RETURN_IF_ERROR(use.status());
-    SCOUT_RETURN_IF_ERROR(use.session().CheckIdle());
-    return body(use.session());
-  });
-}
 
 absl::StatusOr<scout_session*> MakeHandle(std::unique_ptr<scout::Session> session) {
   auto handle = std::make_unique<scout_session>();

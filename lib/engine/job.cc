@@ -86,6 +86,17 @@ absl::Status Job::Poll(int64_t timeout_ms, JobEvent* event) {
   return absl::OkStatus();
 }
 
+absl::Status Job::Wait(int64_t timeout_ms, JobEvent* event) {
+  const Clock::time_point begin = Clock::now();
+  for (int64_t left = timeout_ms;;) {
+    SCOUT_RETURN_IF_ERROR(Poll(left, event));
+    if (event->final() || event->kind == JobEvent::Kind::kNone) return absl::OkStatus();
+    if (timeout_ms < 0) continue;
+    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    left = std::max<int64_t>(0, timeout_ms - passed.count());
+  }
+}
+
 void Job::Cancel() {
   cancelled_.store(true, std::memory_order_relaxed);
   Wake();

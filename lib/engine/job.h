@@ -58,6 +58,8 @@ class Job {
   // The next event; kNone where none came within timeout_ms (-1: no limit). Once the final event
   // was taken, FailedPrecondition.
   absl::Status Poll(int64_t timeout_ms, JobEvent* event);
+  // The final event, the others dropped; kNone where it did not come in time.
+  absl::Status Wait(int64_t timeout_ms, JobEvent* event);
   // Wakes the scheduler; the final event comes soon (docs/engine.md). May be called at any time.
   void Cancel();
   JobPhase phase() const { return phase_.load(std::memory_order_relaxed); }

@@ -144,8 +144,6 @@ void Scheduler::TurnUnlocked(std::unique_lock<std::mutex>* lock) {
   driven_ = true;
   work_ = false;
   active_.splice(active_.end(), incoming_);
-  now_.submitted = submitted_;
-  now_.refused = refused_;
   driver_.store(std::this_thread::get_id());
   lock->unlock();
   bool more = true;
@@ -184,8 +182,15 @@ absl::Status Scheduler::CheckMayWait() const {
 }
 
 SchedulerStats Scheduler::Stats() const {
-  std::lock_guard<std::mutex> lock(stats_mutex_);
-  return stats_;
+  SchedulerStats stats;
+  {
+    std::lock_guard<std::mutex> lock(stats_mutex_);
+    stats = stats_;
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  stats.submitted = submitted_;
+  stats.refused = refused_;
+  return stats;
 }
 
 void Scheduler::PublishStats() {

@@ -75,13 +75,13 @@ TEST(Error, NullHasNeutralAccessors) {
 }
 
 TEST(Error, StatusNames) {
-  for (scout_status s = SCOUT_OK; s <= SCOUT_INTERNAL; ++s) {
+  for (scout_status s = SCOUT_OK; s <= SCOUT_QUEUE_FULL; ++s) {
     EXPECT_STRNE(scout_status_name(s), "SCOUT_UNKNOWN") << s;
   }
   EXPECT_STREQ(scout_status_name(SCOUT_CORRUPT), "SCOUT_CORRUPT");
   EXPECT_STREQ(scout_status_name(SCOUT_BUFFER_TOO_SMALL), "SCOUT_BUFFER_TOO_SMALL");
   EXPECT_STREQ(scout_status_name(-1), "SCOUT_UNKNOWN");
-  EXPECT_STREQ(scout_status_name(SCOUT_INTERNAL + 1), "SCOUT_UNKNOWN");
+  EXPECT_STREQ(scout_status_name(SCOUT_QUEUE_FULL + 1), "SCOUT_UNKNOWN");
 }
 
 TEST(Error, AMissingModelIsNotFoundAndNamesThePath) {

@@ -102,7 +102,7 @@ SCOUT_AT(scout_tool_event, text_bytes, 32);
 SCOUT_AT(scout_tool_event, reason, 40);
 
 // scout_engine_options
-SCOUT_SIZE(scout_engine_options, 64);
+SCOUT_SIZE(scout_engine_options, 72);
 SCOUT_AT(scout_engine_options, struct_size, 0);
 SCOUT_AT(scout_engine_options, mode, 4);
 SCOUT_AT(scout_engine_options, backend, 8);
@@ -116,9 +116,11 @@ SCOUT_AT(scout_engine_options, log, 40);
 SCOUT_AT(scout_engine_options, log_user, 48);
 SCOUT_AT(scout_engine_options, log_level, 56);
 SCOUT_AT(scout_engine_options, max_sessions, 60);
+SCOUT_AT(scout_engine_options, max_jobs, 64);
+SCOUT_AT(scout_engine_options, max_mixed_tokens, 68);
 
 // scout_engine_stats
-SCOUT_SIZE(scout_engine_stats, 120);
+SCOUT_SIZE(scout_engine_stats, 392);
 SCOUT_AT(scout_engine_stats, struct_size, 0);
 SCOUT_AT(scout_engine_stats, n_threads, 4);
 SCOUT_AT(scout_engine_stats, kv_pages_total, 8);
@@ -131,6 +133,22 @@ SCOUT_AT(scout_engine_stats, expert_rows, 56);
 SCOUT_AT(scout_engine_stats, expert_groups, 64);
 SCOUT_AT(scout_engine_stats, backend, 72);
 SCOUT_AT(scout_engine_stats, isa, 96);
+SCOUT_AT(scout_engine_stats, jobs_queued, 120);
+SCOUT_AT(scout_engine_stats, jobs_running, 128);
+SCOUT_AT(scout_engine_stats, jobs_paused, 136);
+SCOUT_AT(scout_engine_stats, jobs_submitted, 144);
+SCOUT_AT(scout_engine_stats, jobs_refused, 152);
+SCOUT_AT(scout_engine_stats, jobs_failed, 160);
+SCOUT_AT(scout_engine_stats, jobs_done, 168);
+SCOUT_AT(scout_engine_stats, tokens_prefilled, 232);
+SCOUT_AT(scout_engine_stats, tokens_decoded, 240);
+SCOUT_AT(scout_engine_stats, steps, 248);
+SCOUT_AT(scout_engine_stats, steps_by_rows, 256);
+SCOUT_AT(scout_engine_stats, seconds_embedding, 352);
+SCOUT_AT(scout_engine_stats, seconds_attention, 360);
+SCOUT_AT(scout_engine_stats, seconds_ffn, 368);
+SCOUT_AT(scout_engine_stats, seconds_head, 376);
+SCOUT_AT(scout_engine_stats, seconds_sampling, 384);
 
 // scout_session_options
 SCOUT_SIZE(scout_session_options, 16);
@@ -180,6 +198,51 @@ SCOUT_SIZE(scout_logit_bias, 8);
 SCOUT_AT(scout_logit_bias, token, 0);
 SCOUT_AT(scout_logit_bias, bias, 4);
 
+// scout_job_options
+SCOUT_SIZE(scout_job_options, 96);
+SCOUT_AT(scout_job_options, struct_size, 0);
+SCOUT_AT(scout_job_options, flags, 4);
+SCOUT_AT(scout_job_options, max_new_tokens, 8);
+SCOUT_AT(scout_job_options, sampling, 16);
+SCOUT_AT(scout_job_options, stop_tokens, 24);
+SCOUT_AT(scout_job_options, n_stop_tokens, 32);
+SCOUT_AT(scout_job_options, stop_strings, 40);
+SCOUT_AT(scout_job_options, n_stop_strings, 48);
+SCOUT_AT(scout_job_options, logit_rows, 56);
+SCOUT_AT(scout_job_options, n_logit_rows, 64);
+SCOUT_AT(scout_job_options, top_logprobs, 72);
+SCOUT_AT(scout_job_options, priority, 76);
+SCOUT_AT(scout_job_options, deadline_ms, 80);
+SCOUT_AT(scout_job_options, event_capacity, 88);
+
+// scout_event
+SCOUT_SIZE(scout_event, 168);
+SCOUT_AT(scout_event, struct_size, 0);
+SCOUT_AT(scout_event, kind, 4);
+SCOUT_AT(scout_event, token, 8);
+SCOUT_AT(scout_event, reason, 12);
+SCOUT_AT(scout_event, stop_index, 16);
+SCOUT_AT(scout_event, n_top, 20);
+SCOUT_AT(scout_event, top_tokens, 24);
+SCOUT_AT(scout_event, top_logprobs, 32);
+SCOUT_AT(scout_event, logprob, 40);
+SCOUT_AT(scout_event, reserved, 44);
+SCOUT_AT(scout_event, position, 48);
+SCOUT_AT(scout_event, text, 56);
+SCOUT_AT(scout_event, text_bytes, 64);
+SCOUT_AT(scout_event, logits, 72);
+SCOUT_AT(scout_event, done, 80);
+SCOUT_AT(scout_event, total, 88);
+SCOUT_AT(scout_event, seconds_left, 96);
+SCOUT_AT(scout_event, error, 104);
+SCOUT_AT(scout_event, kept, 112);
+SCOUT_AT(scout_event, dropped, 120);
+SCOUT_AT(scout_event, computed, 128);
+SCOUT_AT(scout_event, generated, 136);
+SCOUT_AT(scout_event, seconds_queued, 144);
+SCOUT_AT(scout_event, seconds_prefill, 152);
+SCOUT_AT(scout_event, seconds_decode, 160);
+
 // What the initialisers write is what the header says.
 TEST(Layout, InitialisersSetStructSize) {
   scout_model_options model;
@@ -197,6 +260,9 @@ TEST(Layout, InitialisersSetStructSize) {
   scout_sampling_options sampling;
   scout_sampling_options_init(&sampling);
   EXPECT_EQ(sampling.struct_size, sizeof(sampling));
+  scout_job_options job;
+  scout_job_options_init(&job);
+  EXPECT_EQ(job.struct_size, sizeof(job));
 }
 
 TEST(Layout, VersionMatchesHeader) {

@@ -1,0 +1,304 @@
+// Measures what docs/engine.md promises, on a model: how soon a cancelled load or job ends, how
+// much faster sessions decode together than one alone, and that memory stays flat over many jobs.
+// SPDX-License-Identifier: Apache-2.0
+//
+// usage: engine_bench MODEL [cancel|together|memory]...     all three where none is named
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "include/scout.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+void Must(scout_status status, scout_error* error, const char* what) {
+  if (status == SCOUT_OK) return;
+  std::fprintf(stderr, "%s: %s: %s\n", what, scout_status_name(status), scout_error_message(error));
+  std::exit(1);
+}
+#define MUST(call, ...)                      \
+  do {                                       \
+    scout_error* e_ = nullptr;               \
+    Must(call(__VA_ARGS__, &e_), e_, #call); \
+  } while (0)
+
+struct Bench {
+  std::string path;
+  scout_model* model = nullptr;
+  scout_model_info info = {};
+  std::mt19937_64 rng{1};
+
+  std::vector<int32_t> Random(int64_t n) {
+    std::vector<int32_t> ids(static_cast<size_t>(n));
+    for (int32_t& id : ids) {
+      id = static_cast<int32_t>(rng() % static_cast<uint64_t>(info.vocab_size));
+    }
+    return ids;
+  }
+  scout_engine* Engine() {
+    scout_engine* engine = nullptr;
+    MUST(scout_engine_create, model, nullptr, &engine);
+    return engine;
+  }
+  scout_session* Session(scout_engine* engine, int64_t max_tokens) {
+    scout_session_options o;
+    scout_session_options_init(&o);
+    o.max_tokens = max_tokens;
+    scout_session* session = nullptr;
+    MUST(scout_session_create, engine, &o, &session);
+    return session;
+  }
+};
+
+scout_job_options Options(int64_t max_new) {
+  scout_job_options o;
+  scout_job_options_init(&o);
+  o.flags = SCOUT_JOB_IGNORE_END;
+  o.max_new_tokens = max_new;
+  o.event_capacity = 4096;
+  return o;
+}
+
+scout_event Wait(scout_job* job) {
+  scout_event event{};
+  event.struct_size = sizeof event;
+  MUST(scout_job_wait, job, -1, &event);
+  return event;
+}
+
+scout_engine_stats Stats(scout_engine* engine) {
+  scout_engine_stats s{};
+  s.struct_size = sizeof s;
+  MUST(scout_engine_get_stats, engine, &s);
+  return s;
+}
+
+void Print(const char* what, std::vector<double> seconds) {
+  if (seconds.empty()) return;
+  std::sort(seconds.begin(), seconds.end());
+  std::printf("%-10s %6zu %12.1f %12.1f %12.1f\n", what, seconds.size(),
+              seconds[seconds.size() / 2] * 1e6, seconds[seconds.size() * 99 / 100] * 1e6,
+              seconds.back() * 1e6);
+  std::fflush(stdout);
+}
+
+constexpr int kMoments = 1000;
+
+// From the wish to stop until the load has returned.
+std::vector<double> CancelLoad(Bench* b) {
+  Clock::time_point begin = Clock::now();
+  scout_model* model = nullptr;
+  MUST(scout_model_load, b->path.c_str(), nullptr, &model);
+  scout_model_free(model);
+  const double whole = Since(begin);
+  std::vector<double> seconds;
+  for (int i = 0; i < kMoments; ++i) {
+    std::atomic<bool> stop{false};
+    Clock::time_point asked;
+    scout_model_options o;
+    scout_model_options_init(&o);
+    o.progress_user = &stop;
+    o.progress = [](void* user, int64_t, int64_t) -> int32_t {
+      return static_cast<std::atomic<bool>*>(user)->load() ? 1 : 0;
+    };
+    const double at = whole * static_cast<double>(b->rng() % 1000) / 1000;
+    std::thread stopper([&] {
+      std::this_thread::sleep_for(std::chrono::duration<double>(at));
+      asked = Clock::now();
+      stop.store(true);
+    });
+    model = nullptr;
+    const scout_status status = scout_model_load(b->path.c_str(), &o, &model, nullptr);
+    const Clock::time_point end = Clock::now();
+    stopper.join();
+    if (status == SCOUT_CANCELLED) {
+      seconds.push_back(std::chrono::duration<double>(end - asked).count());
+    }
+    scout_model_free(model);
+  }
+  return seconds;
+}
+
+// From scout_job_cancel until the final event is read; moments spread over the job's time.
+std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
+  scout_engine* engine = b->Engine();
+  scout_session* session = b->Session(engine, prompt + max_new + 1);
+  const scout_job_options o = Options(max_new);
+  std::vector<double> seconds;
+  double whole = 0;
+  for (int i = -3; seconds.size() < kMoments && i < 3 * kMoments; ++i) {
+    MUST(scout_session_rewind, session, 0);
+    const std::vector<int32_t> ids = b->Random(prompt);
+    scout_job* job = nullptr;
+    const Clock::time_point begin = Clock::now();
+    MUST(scout_job_submit, session, ids.data(), prompt, &o, &job);
+    if (i < 0) {
+      Wait(job);
+      whole = Since(begin);
+    } else {
+      const double at = whole * static_cast<double>(b->rng() % 1000) / 1000;
+      std::this_thread::sleep_for(std::chrono::duration<double>(at));
+      const Clock::time_point asked = Clock::now();
+      MUST(scout_job_cancel, job);
+      if (Wait(job).reason == SCOUT_DONE_CANCELLED) seconds.push_back(Since(asked));
+    }
+    scout_job_free(job);
+  }
+  scout_session_free(session);
+  scout_engine_free(engine);
+  return seconds;
+}
+
+void Cancel(Bench* b) {
+  const int64_t prompt = std::min<int64_t>(2048, b->info.context_length / 2);
+  const int64_t max_new = std::min<int64_t>(100, b->info.context_length - prompt - 1);
+  std::printf("cancel, microseconds until the end is seen\n%-10s %6s %12s %12s %12s\n", "during",
+              "n", "median", "99 %", "worst");
+  Print("load", CancelLoad(b));
+  Print("prefill", CancelJobs(b, prompt, 0));
+  Print("decode", CancelJobs(b, 1, max_new));
+  scout_engine* engine = b->Engine();
+  scout_session* session = b->Session(engine, prompt);
+  const std::vector<int32_t> ids = b->Random(prompt);
+  const Clock::time_point begin = Clock::now();
+  MUST(scout_session_prefill, session, ids.data(), prompt, nullptr, nullptr);
+  const double per_layer =
+      Since(begin) / static_cast<double>(Stats(engine).steps) / b->info.n_layers;
+  std::printf("for scale: a layer of a step of 512 rows takes %.1f microseconds\n\n",
+              per_layer * 1e6);
+  scout_session_free(session);
+  scout_engine_free(engine);
+}
+
+// Tokens per second of n sessions that decode together, each from a prompt of its own.
+double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
+  scout_engine* engine = b->Engine();
+  std::vector<scout_session*> sessions;
+  std::vector<scout_job*> jobs(static_cast<size_t>(n));
+  const scout_job_options prefill = Options(0);
+  scout_job_options o = Options(tokens);
+  scout_sampling_options sampling;
+  scout_sampling_options_init(&sampling);
+  sampling.temperature = 1;
+  o.sampling = &sampling;
+  o.flags |= SCOUT_JOB_APPEND;
+  const int64_t prompt = 32;
+  for (int i = 0; i < n; ++i) {
+    sessions.push_back(b->Session(engine, prompt + tokens + 1));
+    const std::vector<int32_t> ids = b->Random(prompt);
+    MUST(scout_job_submit, sessions[i], ids.data(), prompt, &prefill, &jobs[i]);
+    Wait(jobs[i]);
+    scout_job_free(jobs[i]);
+  }
+  const scout_engine_stats before = Stats(engine);
+  const Clock::time_point begin = Clock::now();
+  for (int i = 0; i < n; ++i) {
+    sampling.seed = static_cast<uint64_t>(i);
+    MUST(scout_job_submit, sessions[i], nullptr, 0, &o, &jobs[i]);
+  }
+  for (int i = 0; i < n; ++i) {
+    Wait(jobs[i]);
+    scout_job_free(jobs[i]);
+  }
+  const double seconds = Since(begin);
+  const scout_engine_stats after = Stats(engine);
+  const double steps = static_cast<double>(after.steps - before.steps);
+  *experts = static_cast<double>(after.expert_groups - before.expert_groups) / steps /
+             std::max(1, b->info.n_moe_layers);
+  *rows = static_cast<double>(after.tokens_computed - before.tokens_computed) / steps;
+  for (scout_session* s : sessions) scout_session_free(s);
+  scout_engine_free(engine);
+  return static_cast<double>(n * tokens) / seconds;
+}
+
+void Together(Bench* b) {
+  const int64_t tokens = std::min<int64_t>(128, b->info.context_length - 40);
+  std::printf("decode together, random prompts, temperature 1; median of 7\n");
+  std::printf("%-10s %12s %8s %12s %22s\n", "sessions", "tokens/s", "ratio", "rows/step",
+              "experts/step and layer");
+  double alone = 0;
+  for (int n : {1, 2, 4, 8}) {
+    std::vector<double> rates;
+    double experts = 0, rows = 0;
+    for (int i = 0; i < 7; ++i) rates.push_back(Decode(b, n, tokens, &experts, &rows));
+    std::sort(rates.begin(), rates.end());
+    if (n == 1) alone = rates[3];
+    std::printf("%-10d %12.1f %8.2f %12.2f %22.2f\n", n, rates[3], rates[3] / alone, rows, experts);
+    std::fflush(stdout);
+  }
+  std::printf("\n");
+}
+
+int64_t ResidentBytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  long long total = 0, resident = 0;
+  if (file == nullptr || std::fscanf(file, "%lld %lld", &total, &resident) != 2) std::exit(1);
+  std::fclose(file);
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+void Memory(Bench* b) {
+  scout_engine* engine = b->Engine();
+  std::vector<scout_session*> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(b->Session(engine, 64));
+  const scout_job_options o = Options(4);
+  std::printf("memory over jobs of four sessions\n%-10s %14s\n", "jobs", "resident MiB");
+  for (int64_t done = 0; done <= 10000;) {
+    if (done % 2000 == 0) {
+      std::printf("%-10lld %14.2f\n", static_cast<long long>(done),
+                  static_cast<double>(ResidentBytes()) / (1 << 20));
+      std::fflush(stdout);
+    }
+    scout_job* jobs[4];
+    for (int i = 0; i < 4; ++i) {
+      const std::vector<int32_t> ids = b->Random(8);
+      MUST(scout_job_submit, sessions[i], ids.data(), 8, &o, &jobs[i]);
+    }
+    for (scout_job* job : jobs) {
+      Wait(job);
+      scout_job_free(job);
+    }
+    done += 4;
+  }
+  std::printf("\n");
+  for (scout_session* s : sessions) scout_session_free(s);
+  scout_engine_free(engine);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: engine_bench MODEL [cancel|together|memory]...\n");
+    return 2;
+  }
+  Bench bench;
+  bench.path = argv[1];
+  MUST(scout_model_load, argv[1], nullptr, &bench.model);
+  bench.info.struct_size = sizeof bench.info;
+  MUST(scout_model_get_info, bench.model, &bench.info);
+  auto asked = [&](const char* name) {
+    return argc == 2 || std::any_of(argv + 2, argv + argc,
+                                    [&](const char* a) { return std::strcmp(a, name) == 0; });
+  };
+  if (asked("cancel")) Cancel(&bench);
+  if (asked("together")) Together(&bench);
+  if (asked("memory")) Memory(&bench);
+  scout_model_free(bench.model);
+  return 0;
+}
