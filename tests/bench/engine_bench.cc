@@ -2,7 +2,9 @@
 // much faster sessions decode together than one alone, and that memory stays flat over many jobs.
 // SPDX-License-Identifier: Apache-2.0
 //
-// usage: engine_bench MODEL [cancel|together|memory]...     all three where none is named
+// usage: engine_bench MODEL [cancel|together|memory]... [moments=N] [prompt=N] [tokens=N]
+// All three where none is named. moments: of each kind to cancel at (1000); prompt: tokens of a
+// prefill that is cancelled (2048); tokens: to decode in each measurement (128).
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +44,7 @@ struct Bench {
   scout_model* model = nullptr;
   scout_model_info info = {};
   std::mt19937_64 rng{1};
+  int64_t moments = 1000, prompt = 2048, tokens = 128;
 
   std::vector<int32_t> Random(int64_t n) {
     std::vector<int32_t> ids(static_cast<size_t>(n));
@@ -97,8 +100,6 @@ void Print(const char* what, std::vector<double> seconds) {
   std::fflush(stdout);
 }
 
-constexpr int kMoments = 1000;
-
 // From the wish to stop until the load has returned.
 std::vector<double> CancelLoad(Bench* b) {
   Clock::time_point begin = Clock::now();
@@ -107,7 +108,7 @@ std::vector<double> CancelLoad(Bench* b) {
   scout_model_free(model);
   const double whole = Since(begin);
   std::vector<double> seconds;
-  for (int i = 0; i < kMoments; ++i) {
+  for (int64_t i = 0; i < b->moments; ++i) {
     std::atomic<bool> stop{false};
     Clock::time_point asked;
     scout_model_options o;
@@ -141,7 +142,8 @@ std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
   const scout_job_options o = Options(max_new);
   std::vector<double> seconds;
   double whole = 0;
-  for (int i = -3; seconds.size() < kMoments && i < 3 * kMoments; ++i) {
+  const auto wanted = static_cast<size_t>(b->moments);
+  for (int64_t i = -2; seconds.size() < wanted && i < 3 * b->moments; ++i) {
     MUST(scout_session_rewind, session, 0);
     const std::vector<int32_t> ids = b->Random(prompt);
     scout_job* job = nullptr;
@@ -165,8 +167,8 @@ std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
 }
 
 void Cancel(Bench* b) {
-  const int64_t prompt = std::min<int64_t>(2048, b->info.context_length / 2);
-  const int64_t max_new = std::min<int64_t>(100, b->info.context_length - prompt - 1);
+  const int64_t prompt = std::min<int64_t>(b->prompt, b->info.context_length / 2);
+  const int64_t max_new = std::min<int64_t>(b->tokens, b->info.context_length - prompt - 1);
   std::printf("cancel, microseconds until the end is seen\n%-10s %6s %12s %12s %12s\n", "during",
               "n", "median", "99 %", "worst");
   Print("load", CancelLoad(b));
@@ -227,18 +229,18 @@ double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
 }
 
 void Together(Bench* b) {
-  const int64_t tokens = std::min<int64_t>(128, b->info.context_length - 40);
-  std::printf("decode together, random prompts, temperature 1; median of 7\n");
+  const int64_t tokens = std::min<int64_t>(b->tokens, b->info.context_length - 40);
+  std::printf("decode together, random prompts, temperature 1; median of 5\n");
   std::printf("%-10s %12s %8s %12s %22s\n", "sessions", "tokens/s", "ratio", "rows/step",
               "experts/step and layer");
   double alone = 0;
   for (int n : {1, 2, 4, 8}) {
     std::vector<double> rates;
     double experts = 0, rows = 0;
-    for (int i = 0; i < 7; ++i) rates.push_back(Decode(b, n, tokens, &experts, &rows));
+    for (int i = 0; i < 5; ++i) rates.push_back(Decode(b, n, tokens, &experts, &rows));
     std::sort(rates.begin(), rates.end());
-    if (n == 1) alone = rates[3];
-    std::printf("%-10d %12.1f %8.2f %12.2f %22.2f\n", n, rates[3], rates[3] / alone, rows, experts);
+    if (n == 1) alone = rates[2];
+    std::printf("%-10d %12.1f %8.2f %12.2f %22.2f\n", n, rates[2], rates[2] / alone, rows, experts);
     std::fflush(stdout);
   }
   std::printf("\n");
