@@ -116,13 +116,22 @@ typedef int32_t (*scout_progress_fn)(void *user, int64_t done, int64_t total);
 typedef struct scout_model scout_model;
 
 enum {
-  SCOUT_MODEL_METADATA_ONLY = 1 /* read and check configuration and tensor table, no weights */
+  SCOUT_MODEL_METADATA_ONLY = 1, /* read and check configuration and tensor table, no weights */
+  SCOUT_MODEL_DIGEST = 2,        /* with METADATA_ONLY: the digest of the weights all the same, from
+                                    cache_dir or by reading the files once without keeping them */
+  SCOUT_MODEL_FRESH_DIGEST = 4   /* where a digest is computed, do not take it from cache_dir */
 };
 enum { SCOUT_KEEP = -1 }; /* in an override: take the value of the file */
 
 /* Overrides (chunk size, temperature, rope) replace what the file says, or what its format cannot
  * say (a GGUF file has no field for chunk size, temperature floor and scale: 8192, 8192, 0.1).
- * They become part of the model's identity. */
+ * They become part of the model's identity.
+ *
+ * That identity also covers the bytes of the weights, by a digest (XXH3-128) which loading computes
+ * while it reads them. With a cache_dir the digest is kept there in a small file, under the path,
+ * size, time of change and inode of the model's files, and taken from it the next time. The folder
+ * is made where it is missing. A damaged file in it counts as none; one that cannot be written is
+ * a warning in the log. */
 typedef struct scout_model_options {
   uint32_t struct_size;
   uint32_t flags;              /* SCOUT_MODEL_* */
@@ -142,11 +151,14 @@ typedef struct scout_model_options {
   double rope_low_freq_factor; /* <= 0 keep */
   double rope_high_freq_factor;/* <= 0 keep */
   int64_t rope_original_context; /* <= 0 keep */
+  const char *cache_dir;       /* folder for digests, owned by the caller; NULL for none */
+  int64_t n_threads;           /* that read the weights; 0: as many as the machine and the size suit */
 } scout_model_options;
 
 SCOUT_API void scout_model_options_init(scout_model_options *options);
 
-/* Loads a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file.
+/* Loads a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file; of a
+ * model split into NAME-00001-of-0000N.gguf and so on, any part.
  * Progress in bytes. The result is one counted reference; free it with scout_model_free.
  * Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED, OUT_OF_MEMORY, NO_THREAD, CANCELLED,
  * INVALID_ARGUMENT; nothing remains allocated after one. A model without a tokenizer loads. */
@@ -177,8 +189,10 @@ typedef struct scout_model_info {
 SCOUT_API scout_status scout_model_get_info(const scout_model *model, scout_model_info *info,
                                             scout_error **error);
 /* Everything known about the model as one JSON object: configuration after overrides, tensor types,
- * and its identity, a digest of that configuration, the tokenizer and the names, types and shapes of
- * the tensors. The identity does not cover the values of the weights. Writes min(capacity, *size) bytes, no terminator; *size is the whole length.
+ * the digest of the weights, and the identity: a digest of that configuration, the tokenizer and the
+ * weights. Both are null where the digest is not known, which METADATA_ONLY without SCOUT_MODEL_DIGEST
+ * allows. Split and whole files have the same ones; another file format or tensor type has others.
+ * Writes min(capacity, *size) bytes, no terminator; *size is the whole length.
  * Errors: BUFFER_TOO_SMALL (then *size is written), INVALID_ARGUMENT, OUT_OF_MEMORY. */
 SCOUT_API scout_status scout_model_describe(const scout_model *model, char *json, int64_t capacity,
                                             int64_t *size, scout_error **error);

@@ -5,6 +5,10 @@ using scout::api::CheckHandle;
 using scout::api::Guard;
 using scout::api::NullError;
 
+namespace {
+constexpr int64_t kMaxThreads = 1024;  // far above what reads faster
+}
+
 extern "C" {
 
 void scout_model_options_init(scout_model_options* options) {
@@ -28,14 +32,24 @@ scout_status scout_model_load(const char* path, const scout_model_options* optio
     scout_model_options o;
     scout_model_options_init(&o);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_model_options", sizeof o, &o));
-    if ((o.flags & ~static_cast<uint32_t>(SCOUT_MODEL_METADATA_ONLY)) != 0) {
+    constexpr uint32_t kFlags =
+        SCOUT_MODEL_METADATA_ONLY | SCOUT_MODEL_DIGEST | SCOUT_MODEL_FRESH_DIGEST;
+    if ((o.flags & ~kFlags) != 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("scout_model_options.flags has unknown bits: ", o.flags));
     }
     SCOUT_RETURN_IF_ERROR(
         scout::api::CheckReserved(static_cast<uint32_t>(o.reserved), "scout_model_options"));
+    if (o.n_threads < 0 || o.n_threads > kMaxThreads) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "scout_model_options.n_threads is ", o.n_threads, ", outside [0, ", kMaxThreads, "]"));
+    }
     scout::LoadOptions load;
     load.metadata_only = (o.flags & SCOUT_MODEL_METADATA_ONLY) != 0;
+    load.digest = (o.flags & SCOUT_MODEL_DIGEST) != 0;
+    load.fresh_digest = (o.flags & SCOUT_MODEL_FRESH_DIGEST) != 0;
+    if (o.cache_dir != nullptr) load.cache_dir = o.cache_dir;
+    load.n_threads = o.n_threads;
     load.overrides.temperature_tuning = o.temperature_tuning;
     load.overrides.attention_chunk = o.attention_chunk;
     load.overrides.temperature_scale = o.temperature_scale;

@@ -49,6 +49,10 @@ absl::StatusOr<std::shared_ptr<const File>> File::Open(const std::string& path) 
     return AtPlace(absl::InvalidArgumentError(absl::StrCat(path, " is ", what)), place);
   }
   file->size_ = info.st_size;
+  file->changed_seconds_ = info.st_mtim.tv_sec;
+  file->stamp_ =
+      absl::StrCat("size ", info.st_size, " mtime ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec,
+                   " inode ", info.st_ino, " device ", info.st_dev);
   return std::shared_ptr<const File>(std::move(file));
 }
 
@@ -82,6 +86,10 @@ absl::Status File::ReadAt(int64_t offset, void* dst, int64_t n) const {
     }
   }
   return absl::OkStatus();
+}
+
+void File::DropCache(int64_t offset, int64_t n) const {
+  ::posix_fadvise(fd_, offset, n, POSIX_FADV_DONTNEED);
 }
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes) {

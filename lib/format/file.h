@@ -23,12 +23,19 @@ class File {
   // Fills dst with [offset, offset + n): all of it or an error (a file cut while open: DataLoss).
   // Safe from several threads (pread, EINTR and short reads handled).
   absl::Status ReadAt(int64_t offset, void* dst, int64_t n) const;
+  // Tells the system that [offset, offset + n) is not needed in its page cache any longer. A hint.
+  void DropCache(int64_t offset, int64_t n) const;
+  // What changes when the file is replaced or written to: size, time of change in nanoseconds,
+  // inode, device, as text. At opening.
+  const std::string& stamp() const { return stamp_; }
+  int64_t changed_seconds() const { return changed_seconds_; }  // since 1970, at opening
 
  private:
   File(std::string path, int fd, int64_t size) : path_(std::move(path)), fd_(fd), size_(size) {}
-  std::string path_;
+  std::string path_, stamp_;
   int fd_;
   int64_t size_;
+  int64_t changed_seconds_ = 0;
 };
 
 // The whole file as bytes; Unsupported where it is larger than max_bytes.

@@ -27,7 +27,7 @@ constexpr Dtype kDtypes[] = {
     {"F16", 2, true, kernels::QuantType::kF16},
     {"BF16", 2, true, kernels::QuantType::kBF16},
     {"F64", 8, false, kNone},
-    {"F8_E4M3", 1, false, kNone},
+    {"F8_E4M3", 1, true, kernels::QuantType::kF8_E4M3},
     {"F8_E5M2", 1, false, kNone},
     {"F8_E8M0", 1, false, kNone},
     {"I64", 8, false, kNone},

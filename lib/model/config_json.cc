@@ -263,17 +263,6 @@ absl::StatusOr<ModelConfig> ConfigFromJson(const Json& json) {
     return UnsupportedError(absl::StrCat("model type \"", Printable(kind), "\" (not llama4)"));
   }
   if (kind == "llama4" && !nested) return CorruptError("\"text_config\" is missing");
-  for (const Json* object : {&json, text}) {
-    const Json* quantised = object->find("quantization_config");
-    if (quantised == nullptr || quantised->is_null()) continue;
-    const Json* method = quantised->find("quant_method");
-    return AtPlace(
-        UnsupportedError(absl::StrCat(
-            "a quantised Hugging Face checkpoint (",
-            method != nullptr && method->is_string() ? Printable(method->as_string()) : "unknown",
-            "); float32, float16, bfloat16 or a GGUF file can be loaded")),
-        {.tensor = "quantization_config"});
-  }
   return ReadText(*text, json, nested);
 }
 

@@ -115,11 +115,17 @@ void WriteConfig(const proto::ConfigInfo& config, JsonWriter* out) {
   out->Close();
 }
 
+// null where it is not known.
+void WriteDigest(const char* key, const std::string& digest, JsonWriter* out) {
+  digest.empty() ? out->Null(key) : out->String(key, digest);
+}
+
 void WriteModel(const proto::ModelInfo& info, JsonWriter* out) {
   out->OpenObject();
   out->String("path", info.path());
   out->String("format", info.format());
-  out->String("identity", info.identity());
+  WriteDigest("identity", info.identity(), out);
+  WriteDigest("weights_digest", info.weights_digest(), out);
   out->Int("n_parameters", info.n_parameters());
   out->Int("weight_bytes", info.weight_bytes());
   out->OpenArray("tensor_types", true);
@@ -151,6 +157,7 @@ absl::StatusOr<std::string> Model::DescribeJson() const {
   info.set_path(Printable(path_));  // JSON is UTF-8, a path need not be
   info.set_format(format_);
   info.set_identity(identity_);
+  info.set_weights_digest(weights_digest_);
   info.set_n_parameters(n_parameters_);
   info.set_weight_bytes(weight_bytes_);
   // Room first: growing while it adds, protobuf would lose the element of a failed allocation.

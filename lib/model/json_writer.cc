@@ -53,6 +53,11 @@ void JsonWriter::Number(std::string_view key, double value) {
   text_.append(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
 }
 
+void JsonWriter::Null(std::string_view key) {
+  Begin(key);
+  text_ += "null";
+}
+
 void JsonWriter::Bool(std::string_view key, bool value) {
   Begin(key);
   text_ += value ? "true" : "false";

@@ -16,6 +16,7 @@ class JsonWriter {
   void Close();
   void Int(std::string_view key, int64_t value);    // an empty key inside arrays
   void Number(std::string_view key, double value);  // shortest text with the same bits; NaN: null
+  void Null(std::string_view key);
   void Bool(std::string_view key, bool value);
   void String(std::string_view key, std::string_view utf8);
 

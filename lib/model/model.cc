@@ -10,6 +10,9 @@
 #include "lib/format/byte_source.h"
 #include "lib/format/file.h"
 #include "lib/format/safetensors.h"
+#include "lib/model/digest_cache.h"
+#include "lib/model/unused.h"
+#include "lib/model/weight_reader.h"
 #include "lib/model/weights.h"
 #include "lib/util/digest.h"
 
@@ -23,7 +26,8 @@ bool Exists(const std::string& path) {
   return std::filesystem::exists(path, error);
 }
 
-absl::StatusOr<ModelConfig> ReadConfigFile(const std::string& folder) {
+// `quant` is written too.
+absl::StatusOr<ModelConfig> ReadConfigFile(const std::string& folder, QuantConfig* quant) {
   const std::string path = folder + "/config.json";
   if (!Exists(path)) {
     return AtPlace(
@@ -35,6 +39,7 @@ absl::StatusOr<ModelConfig> ReadConfigFile(const std::string& folder) {
   const auto read = [&]() -> absl::StatusOr<ModelConfig> {
     SCOUT_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kMaxConfigBytes));
     SCOUT_ASSIGN_OR_RETURN(const Json json, ParseJson(text, {.max_values = 200'000}));
+    SCOUT_ASSIGN_OR_RETURN(*quant, QuantConfigFromJson(json));
     return ConfigFromJson(json);
   };
   absl::StatusOr<ModelConfig> config = read();
@@ -54,7 +59,7 @@ class ModelBuilder {
 
   absl::StatusOr<std::shared_ptr<const Model>> FromFolder() {
     model_->format_ = "safetensors";
-    SCOUT_ASSIGN_OR_RETURN(model_->config_, ReadConfigFile(model_->path_));
+    SCOUT_ASSIGN_OR_RETURN(model_->config_, ReadConfigFile(model_->path_, &quant_));
     SCOUT_RETURN_IF_ERROR(ApplyOverrides(options_.overrides, &model_->config_));
     SCOUT_ASSIGN_OR_RETURN(const TensorTable table, ReadSafetensorsFolder(model_->path_));
     if (Exists(model_->path_ + "/tokenizer.json")) {
@@ -89,61 +94,66 @@ class ModelBuilder {
                                         ModelWeights*);
 
   absl::StatusOr<std::shared_ptr<const Model>> Finish(const TensorTable& table, BindFunction bind) {
-    WeightPlan plan(table);
+    WeightPlan plan(table, quant_);
     ModelWeights weights;
     if (absl::Status status = bind(table, &model_->config_, &plan, &weights); !status.ok()) {
       return AtPlace(std::move(status), {.file = model_->path_});
     }
+    SCOUT_RETURN_IF_ERROR(CheckUnused(plan, model_->config_.n_layers, options_.logger));
     Count(plan);
-    LogWhatIsLeft(plan);
-    const std::string tokenizer =
-        model_->tokenizer_ == nullptr ? "none" : model_->tokenizer_->digest();
-    model_->identity_ = Xxh3Hex(absl::StrCat(CanonicalText(model_->config_), "tokenizer ",
-                                             tokenizer, "\n", plan.TableText()));
+    LogTokenizer();
+    const DigestCache cache(options_.cache_dir, plan);
+    std::string digest = options_.fresh_digest ? "" : cache.Find();
+    const bool known = !digest.empty();
+    ReadOptions read{.progress = options_.progress, .n_threads = options_.n_threads};
+    read.digest = !known;
     if (!options_.metadata_only) {
-      SCOUT_RETURN_IF_ERROR(
-          plan.Read(options_.progress, &model_->storage_, &model_->weight_bytes_));
+      SCOUT_ASSIGN_OR_RETURN(ReadResult result, ReadWeights(plan, read));
+      if (!known) digest = std::move(result.digest);
+      model_->storage_ = std::move(result.storage);
+      model_->weight_bytes_ = result.bytes_held;
       if (model_->config_.tied_embeddings) weights.head = weights.embedding;
       model_->weights_ = std::move(weights);
+    } else if (!known && options_.digest) {
+      SCOUT_ASSIGN_OR_RETURN(digest, DigestWeights(plan, read));
     }
+    if (!known && !digest.empty() && !cache.Store(digest)) {
+      options_.logger.Log(LogLevel::kWarning,
+                          absl::StrCat("the digest of the weights could not be kept in ",
+                                       Printable(options_.cache_dir)));
+    }
+    SetIdentity(std::move(digest));
     return std::shared_ptr<const Model>(std::move(model_));
   }
 
+  void SetIdentity(std::string digest) {
+    if (digest.empty()) return;
+    const std::string tokenizer =
+        model_->tokenizer_ == nullptr ? "none" : model_->tokenizer_->digest();
+    model_->identity_ = Xxh3Hex(absl::StrCat(CanonicalText(model_->config_), "tokenizer ",
+                                             tokenizer, "\nweights ", digest, "\n"));
+    model_->weights_digest_ = std::move(digest);
+  }
+
   void Count(const WeightPlan& plan) {
-    for (const TensorEntry* entry : plan.bound()) {
-      model_->n_parameters_ += entry->n_elements();
-      const char* name = kernels::quant_traits(entry->type).name;
+    for (const WeightItem& item : plan.items()) {
+      // The elements of a packed matrix are those of its target.
+      const bool packed =
+          item.kind == WeightItem::Kind::kPacked || item.kind == WeightItem::Kind::kAwq;
+      const kernels::Matrix* target = packed ? item.targets[0] : nullptr;
+      model_->n_parameters_ += packed ? target->rows * target->cols : item.entry->n_elements();
+      const char* name = kernels::quant_traits(packed ? target->type : item.entry->type).name;
       Model::TypeCount* count = nullptr;
       for (Model::TypeCount& known : model_->types_) {
         if (known.type == name) count = &known;
       }
       if (count == nullptr) count = &model_->types_.emplace_back(Model::TypeCount{name});
       ++count->tensors;
-      count->bytes += entry->nbytes;
+      for (const TensorEntry* source : item.sources()) count->bytes += source->nbytes;
     }
   }
 
-  // Tensors that nothing asked for: an image encoder is expected, others may mean a wrong file.
-  void LogWhatIsLeft(const WeightPlan& plan) const {
-    int64_t vision = 0, other = 0;
-    std::string first;
-    for (const TensorEntry* entry : plan.unbound()) {
-      if (entry->name == "rope_freqs.weight") continue;  // read with the configuration
-      if (absl::StartsWith(entry->name, "vision_model.") ||
-          absl::StartsWith(entry->name, "multi_modal_projector.")) {
-        ++vision;
-      } else if (other++ == 0) {
-        first = entry->name;
-      }
-    }
-    if (vision > 0) {
-      options_.logger.Log(LogLevel::kInfo,
-                          absl::StrCat(vision, " tensors of the image encoder are not loaded"));
-    }
-    if (other > 0) {
-      options_.logger.Log(LogLevel::kWarning,
-                          absl::StrCat(other, " tensors are not used, such as ", Printable(first)));
-    }
+  void LogTokenizer() const {
     if (model_->tokenizer_ != nullptr && model_->tokenizer_->vocab_size() > model_->config_.vocab) {
       options_.logger.Log(LogLevel::kWarning,
                           absl::StrCat("the tokenizer has ", model_->tokenizer_->vocab_size(),
@@ -152,6 +162,7 @@ class ModelBuilder {
   }
 
   const LoadOptions& options_;
+  QuantConfig quant_;
   std::unique_ptr<Model> model_;
 };
 

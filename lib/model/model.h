@@ -51,6 +51,10 @@ using Buffer = std::unique_ptr<uint8_t[], BufferDelete>;
 
 struct LoadOptions {
   bool metadata_only = false;
+  bool digest = false;        // with metadata_only: read the weights for their digest
+  bool fresh_digest = false;  // whatever the cache says
+  std::string cache_dir;      // of digests; empty: none
+  int64_t n_threads = 0;      // that read; 0: what suits the machine and the size
   ConfigOverrides overrides;
   Progress progress;  // bytes of weights; may be null
   Logger logger;
@@ -74,7 +78,11 @@ class Model {
   int64_t n_parameters() const { return n_parameters_; }
   int64_t weight_bytes() const { return weight_bytes_; }
   const std::string& path() const { return path_; }
-  // Hex digest of configuration after overrides, tokenizer, tensor table (names, types, shapes).
+  // Of the weights' bytes in the files (lib/model/weight_reader.h), as 32 hex digits. Empty in a
+  // model loaded without weights whose digest was neither asked for nor in the cache.
+  const std::string& weights_digest() const { return weights_digest_; }
+  // Digest of configuration after overrides, tokenizer and weights; empty where weights_digest()
+  // is.
   const std::string& identity() const { return identity_; }
   // Model as JSON text: the members of a scout.proto.ModelInfo message.
   absl::StatusOr<std::string> DescribeJson() const;
@@ -87,7 +95,7 @@ class Model {
     int64_t tensors = 0, bytes = 0;
   };
   Model() = default;
-  std::string path_, identity_, format_;  // format_: "safetensors" or "gguf"
+  std::string path_, identity_, weights_digest_, format_;  // format_: "safetensors" or "gguf"
   ModelConfig config_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   ModelWeights weights_;

@@ -13,20 +13,20 @@ constexpr char kNestedPrefix[] = "language_model.";
 
 absl::Status BindFfn(const std::string& prefix, int64_t width, int64_t hidden, WeightPlan* plan,
                      FfnWeights* ffn) {
-  SCOUT_RETURN_IF_ERROR(plan->AddMatrix(prefix + "gate_proj.weight", width, hidden, &ffn->gate));
-  SCOUT_RETURN_IF_ERROR(plan->AddMatrix(prefix + "up_proj.weight", width, hidden, &ffn->up));
-  return plan->AddMatrix(prefix + "down_proj.weight", hidden, width, &ffn->down);
+  SCOUT_RETURN_IF_ERROR(plan->AddLinear(prefix + "gate_proj", width, hidden, &ffn->gate));
+  SCOUT_RETURN_IF_ERROR(plan->AddLinear(prefix + "up_proj", width, hidden, &ffn->up));
+  return plan->AddLinear(prefix + "down_proj", hidden, width, &ffn->down);
 }
 
 absl::Status BindExperts(const ModelConfig& config, const std::string& prefix, WeightPlan* plan,
                          LayerWeights* layer) {
   SCOUT_RETURN_IF_ERROR(
-      plan->AddMatrix(prefix + "router.weight", config.n_experts, config.hidden, &layer->router));
+      plan->AddLinear(prefix + "router", config.n_experts, config.hidden, &layer->router));
   SCOUT_RETURN_IF_ERROR(
       BindFfn(prefix + "shared_expert.", config.shared_ffn, config.hidden, plan, &layer->shared));
   layer->experts.resize(config.n_experts);
   const std::string experts = prefix + "experts.";
-  if (plan->Has(experts + "0.gate_proj.weight")) {  // one linear layer per expert
+  if (!plan->Has(experts + "gate_up_proj")) {  // one linear layer per expert
     for (int64_t e = 0; e < config.n_experts; ++e) {
       SCOUT_RETURN_IF_ERROR(BindFfn(absl::StrCat(experts, e, "."), config.expert_ffn, config.hidden,
                                     plan, &layer->experts[e]));
@@ -55,11 +55,13 @@ absl::Status BindHuggingFace(const TensorTable& table, ModelConfig* config, Weig
   const int64_t q_rows = config->n_heads * config->head_dim;
   const int64_t kv_rows = config->n_kv_heads * config->head_dim;
   SCOUT_RETURN_IF_ERROR(plan->AddMatrix(outer + embed, config->vocab, hidden, &weights->embedding));
-  const std::string head = outer + "lm_head.weight";
+  const std::string head = outer + "lm_head";
   // A file that says "tied" and has a head all the same is taken at its head.
-  if (plan->Has(head)) config->tied_embeddings = false;
+  for (const char* form : {".weight", ".weight_packed", ".qweight"}) {
+    if (plan->Has(head + form)) config->tied_embeddings = false;
+  }
   if (!config->tied_embeddings) {
-    SCOUT_RETURN_IF_ERROR(plan->AddMatrix(head, config->vocab, hidden, &weights->head));
+    SCOUT_RETURN_IF_ERROR(plan->AddLinear(head, config->vocab, hidden, &weights->head));
   }
   SCOUT_RETURN_IF_ERROR(plan->AddVector(model + "norm.weight", hidden, &weights->final_norm));
 
@@ -69,10 +71,10 @@ absl::Status BindHuggingFace(const TensorTable& table, ModelConfig* config, Weig
     const std::string p = absl::StrCat(model, "layers.", i, ".");
     const std::string attn = p + "self_attn.";
     SCOUT_RETURN_IF_ERROR(plan->AddVector(p + "input_layernorm.weight", hidden, &layer.attn_norm));
-    SCOUT_RETURN_IF_ERROR(plan->AddMatrix(attn + "q_proj.weight", q_rows, hidden, &layer.wq));
-    SCOUT_RETURN_IF_ERROR(plan->AddMatrix(attn + "k_proj.weight", kv_rows, hidden, &layer.wk));
-    SCOUT_RETURN_IF_ERROR(plan->AddMatrix(attn + "v_proj.weight", kv_rows, hidden, &layer.wv));
-    SCOUT_RETURN_IF_ERROR(plan->AddMatrix(attn + "o_proj.weight", hidden, q_rows, &layer.wo));
+    SCOUT_RETURN_IF_ERROR(plan->AddLinear(attn + "q_proj", q_rows, hidden, &layer.wq));
+    SCOUT_RETURN_IF_ERROR(plan->AddLinear(attn + "k_proj", kv_rows, hidden, &layer.wk));
+    SCOUT_RETURN_IF_ERROR(plan->AddLinear(attn + "v_proj", kv_rows, hidden, &layer.wv));
+    SCOUT_RETURN_IF_ERROR(plan->AddLinear(attn + "o_proj", hidden, q_rows, &layer.wo));
     SCOUT_RETURN_IF_ERROR(
         plan->AddVector(p + "post_attention_layernorm.weight", hidden, &layer.ffn_norm));
     const std::string ffn = p + "feed_forward.";

@@ -13,7 +13,7 @@ static_assert(sizeof(void*) == 8);
 #define SCOUT_AT(type, field, offset) static_assert(offsetof(type, field) == (offset))
 
 // scout_model_options
-SCOUT_SIZE(scout_model_options, 120);
+SCOUT_SIZE(scout_model_options, 136);
 SCOUT_AT(scout_model_options, struct_size, 0);
 SCOUT_AT(scout_model_options, flags, 4);
 SCOUT_AT(scout_model_options, progress, 8);
@@ -32,6 +32,8 @@ SCOUT_AT(scout_model_options, rope_factor, 88);
 SCOUT_AT(scout_model_options, rope_low_freq_factor, 96);
 SCOUT_AT(scout_model_options, rope_high_freq_factor, 104);
 SCOUT_AT(scout_model_options, rope_original_context, 112);
+SCOUT_AT(scout_model_options, cache_dir, 120);
+SCOUT_AT(scout_model_options, n_threads, 128);
 
 // scout_model_info
 SCOUT_SIZE(scout_model_info, 88);
