@@ -157,8 +157,8 @@ typedef struct scout_model_options {
 
 SCOUT_API void scout_model_options_init(scout_model_options *options);
 
-/* Loads a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a .gguf file; of a
- * model split into NAME-00001-of-0000N.gguf and so on, any part.
+/* Loads a Hugging Face folder (config.json, *.safetensors; tokenizer.json or else tokenizer.model) or
+ * a .gguf file; of a model split into NAME-00001-of-0000N.gguf and so on, any part.
  * Progress in bytes. The result is one counted reference; free it with scout_model_free.
  * Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED, OUT_OF_MEMORY, NO_THREAD, CANCELLED,
  * INVALID_ARGUMENT; nothing remains allocated after one. A model without a tokenizer loads. */
@@ -201,7 +201,8 @@ SCOUT_API scout_status scout_model_describe(const scout_model *model, char *json
 
 typedef struct scout_tokenizer scout_tokenizer;
 
-/* Loads the vocabulary alone, from what scout_model_load takes, or from a tokenizer.json.
+/* Loads the vocabulary alone, from what scout_model_load takes, from a tokenizer.json, or from a
+ * tiktoken tokenizer.model (ranks alone: Llama 4's special tokens follow them; docs/tokenizer.md).
  * Errors: NOT_FOUND, IO, CORRUPT, UNSUPPORTED (a splitting rule or normalizer of another kind). */
 SCOUT_API scout_status scout_tokenizer_load(const char *path, scout_tokenizer **tokenizer,
                                             scout_error **error);

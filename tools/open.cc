@@ -61,7 +61,7 @@ Failure ReadEngine(const Args& args, scout_engine_options* o) {
 OptionList ModelOption() { return {{'m', "model", "PATH", "the model: a folder or a .gguf file"}}; }
 
 OptionList VocabularyOption() {
-  return {{'m', "model", "PATH", "a folder, a .gguf file or a tokenizer.json"}};
+  return {{'m', "model", "PATH", "a folder, a .gguf file, a tokenizer.json or .model"}};
 }
 
 OptionList TalkOptions() {

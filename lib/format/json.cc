@@ -9,7 +9,7 @@
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "lib/format/byte_source.h"
@@ -129,10 +129,7 @@ class JsonBuilder {
         }
       }
     } else {
-      members.sorted.resize(names.size());
-      std::iota(members.sorted.begin(), members.sorted.end(), 0u);
-      std::sort(members.sorted.begin(), members.sorted.end(),
-                [&](uint32_t a, uint32_t b) { return names[a] < names[b]; });
+      SortNames(&members);
       for (size_t i = 1; i < members.sorted.size(); ++i) {
         const std::string& name = names[members.sorted[i]];
         if (name == names[members.sorted[i - 1]]) return FailDuplicate(name);
@@ -157,6 +154,23 @@ class JsonBuilder {
         absl::Status(status.code(), absl::StrCat(status.message(), " (at byte ", offset, ")")),
         {.offset = offset});
     return false;
+  }
+  // The first bytes of a name decide nearly always, without a look at its text.
+  static void SortNames(Json::Members* members) {
+    const std::vector<std::string>& names = members->names;
+    std::vector<std::pair<uint64_t, uint32_t>> order(names.size());
+    for (uint32_t i = 0; i < names.size(); ++i) {
+      uint64_t start = 0;
+      for (size_t b = 0; b < sizeof(start); ++b) {
+        start = start << 8 | (b < names[i].size() ? static_cast<uint8_t>(names[i][b]) : 0);
+      }
+      order[i] = {start, i};
+    }
+    std::sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : names[a.second] < names[b.second];
+    });
+    members->sorted.reserve(names.size());
+    for (const auto& [start, i] : order) members->sorted.push_back(i);
   }
   bool FailDuplicate(const std::string& name) {
     return Fail(CorruptError(

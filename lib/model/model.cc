@@ -62,7 +62,7 @@ class ModelBuilder {
     SCOUT_ASSIGN_OR_RETURN(model_->config_, ReadConfigFile(model_->path_, &quant_));
     SCOUT_RETURN_IF_ERROR(ApplyOverrides(options_.overrides, &model_->config_));
     SCOUT_ASSIGN_OR_RETURN(const TensorTable table, ReadSafetensorsFolder(model_->path_));
-    if (Exists(model_->path_ + "/tokenizer.json")) {
+    if (Tokenizer::IsInFolder(model_->path_)) {
       SCOUT_ASSIGN_OR_RETURN(model_->tokenizer_, Tokenizer::Load(model_->path_));
     }
     return Finish(table, BindHuggingFace);

@@ -10,6 +10,11 @@
 namespace scout {
 namespace {
 
+// Other programs take a rule of their own here, with other ids than the model was trained on.
+constexpr char kPreHint[] =
+    "; if the file is of Llama 4, `gguf-new-metadata --pre-tokenizer llama4 IN OUT` of the gguf "
+    "package writes it";
+
 // Values of tokenizer.ggml.token_type.
 constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5;
 
@@ -97,7 +102,12 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::FromGguf(const Gguf&
   TokenizerSource source;
   const std::string* pre = gguf.find_string("tokenizer.ggml.pre");
   if (pre == nullptr) {
-    return UnsupportedError("tokenizer.ggml.pre is missing, so the splitting rule is not known");
+    return UnsupportedError(
+        absl::StrCat("tokenizer.ggml.pre is missing, so how text is split is not known", kPreHint));
+  }
+  if (*pre == "default") {
+    return UnsupportedError(absl::StrCat(
+        "tokenizer.ggml.pre is \"default\", which is no splitting rule of a model", kPreHint));
   }
   SCOUT_ASSIGN_OR_RETURN(source.rule, SplitRuleOfGgufName(*pre));
   // The Llama vocabularies come from tiktoken files, where a piece that is a token is that token.

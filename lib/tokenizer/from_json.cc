@@ -116,7 +116,10 @@ absl::Status ReadVocab(const Json& model, TokenizerSource* source) {
   for (const VocabToken& t : source->tokens) added.push_back({t.bytes, t.id});
   std::sort(added.begin(), added.end(),
             [](const Added& a, const Added& b) { return a.name < b.name; });
-  const auto find_added = [&added](std::string_view name) -> const Added* {
+  bool starts[256] = {};  // first bytes of added tokens, which most names do not have
+  for (const Added& a : added) starts[a.name.empty() ? 0 : static_cast<uint8_t>(a.name[0])] = true;
+  const auto find_added = [&](std::string_view name) -> const Added* {
+    if (!starts[name.empty() ? 0 : static_cast<uint8_t>(name[0])]) return nullptr;
     const auto it =
         std::lower_bound(added.begin(), added.end(), name,
                          [](const Added& a, std::string_view wanted) { return a.name < wanted; });

@@ -26,6 +26,9 @@ struct MergeText {
 struct TokenizerSource {
   std::vector<VocabToken> tokens;
   std::vector<MergeText> merges;  // lowest rank first
+  bool merges_by_rank =
+      false;  // no list: two tokens whose bytes are a token merge, lowest id first
+  bool cuts_long_runs = false;  // a text is cut where LongRunEnd says
   SplitRule rule = SplitRule::kLlama4;
   bool ignore_merges = false;     // a piece that is a token becomes it without merging
   std::string bos;                // by name, or empty
@@ -37,16 +40,27 @@ struct TokenizerSource {
 struct Tokenizer::Impl {
   explicit Impl(Vocab v) : vocab(std::move(v)), merges(0, 0) {}
 
+  // Merges that are in force, lowest rank first.
+  struct MergeRow {
+    int32_t left;
+    int32_t right;
+    int32_t result;
+  };
+
   // Checks the parts against each other. The source is taken apart on the way to save memory.
   static absl::StatusOr<std::unique_ptr<Impl>> Build(TokenizerSource source);
 
-  // Appends the ids of a text without added tokens; any bytes.
+  // Appends the ids of a text in which no token is looked for by name; any bytes.
   absl::Status EncodePlain(std::string_view text, BpeScratch* scratch,
                            std::vector<int32_t>* out) const;
+  // The same with the tokens that are looked for.
+  absl::Status EncodeText(std::string_view text, bool allow_special, BpeScratch* scratch,
+                          std::vector<int32_t>* out) const;
 
   Vocab vocab;
   MergeTable merges;
   SplitRule rule = SplitRule::kLlama4;
+  bool cuts_long_runs = false;
   // By id: merging the token's bytes gives the token, so a piece equal to it needs no merging.
   std::vector<bool> whole;
   int32_t bos = -1;
@@ -55,9 +69,15 @@ struct Tokenizer::Impl {
   const char* chat_template = "none";
 
  private:
-  absl::Status AddMerges(const std::vector<MergeText>& texts, std::string* identity);
+  std::vector<MergeRow> rows_;  // until the digest is made
+  absl::Status AddMerges(const std::vector<MergeText>& texts);
+  void DeriveMerges();
   absl::Status FindNamedTokens(const TokenizerSource& source);
   void FindWholeTokens(bool ignore_merges);
+  absl::Status EncodeUncut(std::string_view text, BpeScratch* scratch,
+                           std::vector<int32_t>* out) const;
+  absl::Status EncodeSeenPiece(std::string_view text, size_t at, size_t size, BpeScratch* scratch,
+                               std::vector<int32_t>* out) const;
   absl::Status EncodePiece(std::string_view piece, BpeScratch* scratch,
                            std::vector<int32_t>* out) const;
 };

@@ -6,10 +6,14 @@
 
 #include "absl/strings/match.h"
 #include "lib/format/file.h"
+#include "lib/tokenizer/tiktoken.h"
 #include "lib/tokenizer/tokenizer.h"
 
 namespace scout {
 namespace {
+
+constexpr char kJsonName[] = "tokenizer.json";
+constexpr char kTiktokenName[] = "tokenizer.model";
 
 absl::StatusOr<Json> ReadJson(const std::string& path) {
   SCOUT_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, JsonLimits().max_bytes));
@@ -27,30 +31,64 @@ bool IsGguf(const std::string& path) {
          std::string_view(magic, 4) == "GGUF";
 }
 
+// JSON begins with a brace, after white space perhaps; a line of base64 with neither.
+bool IsTiktoken(const std::string& path) {
+  if (absl::EndsWith(path, ".json")) return false;
+  if (absl::EndsWith(path, ".model") || absl::EndsWith(path, ".tiktoken")) return true;
+  auto file = File::Open(path);
+  char first = 0;
+  return file.ok() && (*file)->size() > 0 && (*file)->ReadAt(0, &first, 1).ok() &&
+         std::string_view("{[ \t\r\n\xEF").find(first) == std::string_view::npos;
+}
+
+absl::StatusOr<std::shared_ptr<const Tokenizer>> FromTiktokenFile(const std::string& path) {
+  SCOUT_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path, kMaxTiktokenBytes));
+  auto tokenizer = Tokenizer::FromTiktoken(bytes);
+  if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = path});
+  return tokenizer;
+}
+
+absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJsonFile(const std::string& path) {
+  SCOUT_ASSIGN_OR_RETURN(const Json json, ReadJson(path));
+  const size_t slash = path.rfind('/');
+  const std::string config_path = absl::StrCat(
+      slash == std::string::npos ? "" : path.substr(0, slash + 1), "tokenizer_config.json");
+  std::optional<Json> config;
+  std::error_code ignored;
+  if (std::filesystem::exists(config_path, ignored)) {
+    SCOUT_ASSIGN_OR_RETURN(config, ReadJson(config_path));
+  }
+  auto tokenizer = Tokenizer::FromJson(json, config.has_value() ? &*config : nullptr);
+  if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = path});
+  return tokenizer;
+}
+
 }  // namespace
+
+bool Tokenizer::IsInFolder(const std::string& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(absl::StrCat(folder, "/", kJsonName), ignored) ||
+         std::filesystem::exists(absl::StrCat(folder, "/", kTiktokenName), ignored);
+}
 
 absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::Load(const std::string& path) {
   std::error_code ignored;  // what cannot be looked at is opened as a file: that names the error
-  const bool folder = std::filesystem::is_directory(path, ignored);
-  if (!folder && IsGguf(path)) {
+  if (std::filesystem::is_directory(path, ignored)) {
+    const std::string json_path = absl::StrCat(path, "/", kJsonName);
+    if (std::filesystem::exists(json_path, ignored)) return FromJsonFile(json_path);
+    const std::string tiktoken_path = absl::StrCat(path, "/", kTiktokenName);
+    if (std::filesystem::exists(tiktoken_path, ignored)) return FromTiktokenFile(tiktoken_path);
+    return AtPlace(absl::NotFoundError(absl::StrCat("neither ", kJsonName, " nor ", kTiktokenName,
+                                                    " is in this folder")),
+                   {.file = path});
+  }
+  if (IsGguf(path)) {
     SCOUT_ASSIGN_OR_RETURN(const Gguf gguf, ReadGguf(path));
     auto tokenizer = FromGguf(gguf);
     if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = path});
     return tokenizer;
   }
-  const std::string json_path = folder ? absl::StrCat(path, "/tokenizer.json") : path;
-  SCOUT_ASSIGN_OR_RETURN(const Json json, ReadJson(json_path));
-
-  const size_t slash = json_path.rfind('/');
-  const std::string config_path = absl::StrCat(
-      slash == std::string::npos ? "" : json_path.substr(0, slash + 1), "tokenizer_config.json");
-  std::optional<Json> config;
-  if (std::filesystem::exists(config_path, ignored)) {
-    SCOUT_ASSIGN_OR_RETURN(config, ReadJson(config_path));
-  }
-  auto tokenizer = FromJson(json, config.has_value() ? &*config : nullptr);
-  if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = json_path});
-  return tokenizer;
+  return IsTiktoken(path) ? FromTiktokenFile(path) : FromJsonFile(path);
 }
 
 }  // namespace scout

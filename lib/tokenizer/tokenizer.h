@@ -22,10 +22,15 @@ class Tokenizer {
   // names the splitting rule, normalizer or model kind that this library does not know.
   static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJson(const Json& json,
                                                                    const Json* config);
+  // From the bytes of a tiktoken file (tokenizer.model), which holds no special tokens: those of
+  // Llama 4 follow its last rank. DataLoss names the line, its offset the place.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromTiktoken(std::string_view file);
   // From the tokenizer.ggml.* keys of a GGUF file. NotFound where it has none.
   static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromGguf(const Gguf& gguf);
-  // A folder with tokenizer.json, a .gguf file, or a tokenizer.json file.
+  // A folder with tokenizer.json or else tokenizer.model, a .gguf file, or one of those two files
+  // (told apart by what they hold).
   static absl::StatusOr<std::shared_ptr<const Tokenizer>> Load(const std::string& path);
+  static bool IsInFolder(const std::string& folder);  // one of the two files is there
   ~Tokenizer();
 
   struct EncodeOptions {
@@ -33,7 +38,8 @@ class Tokenizer {
     bool allow_special = false;  // names of special tokens in the text become those tokens
   };
   // Any bytes; decoding gives them back. Tokens that were added but are not special are found in
-  // every text. Text runs are never cut, as tokenizer.json and GGUF have it.
+  // every text. Of the three sources
+  // only a tiktoken file cuts text at long runs first (long_runs.h), as its own reference does.
   absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,
                                               const EncodeOptions& options) const;
   // Bytes of the ids; InvalidArgument for an id outside the vocabulary or in a hole of it.

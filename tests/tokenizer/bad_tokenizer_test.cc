@@ -237,7 +237,10 @@ TEST(GgufVocabulary, EachFaultIsNamed) {
   v.pre = "qwen2";
   ExpectStatus(FromGgufVocab(v).status(), kUnsupported, {"qwen2"});
   v.pre = "";
-  ExpectStatus(FromGgufVocab(v).status(), kUnsupported, {"tokenizer.ggml.pre"});
+  ExpectStatus(FromGgufVocab(v).status(), kUnsupported,
+               {"tokenizer.ggml.pre is missing", "--pre-tokenizer llama4"});
+  v.pre = "default";
+  ExpectStatus(FromGgufVocab(v).status(), kUnsupported, {"default", "--pre-tokenizer llama4"});
   v = GgufVocab();
   v.types.pop_back();
   ExpectStatus(FromGgufVocab(v).status(), kCorrupt, {"token_type", "259", "260"});

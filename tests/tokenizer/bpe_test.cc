@@ -81,8 +81,8 @@ TEST(Bpe, EqualsItsDefinition) {
     ASSERT_TRUE(vocab.ok()) << vocab.status();
     MergeTable merges(random_bpe.ranks.size(), vocab->seed());
     for (const auto& [pair, merge] : random_bpe.ranks) {
-      ASSERT_TRUE(merges.Add(pair.first, pair.second, merge));
-      EXPECT_FALSE(merges.Add(pair.first, pair.second, merge));
+      ASSERT_TRUE(merges.Add(*vocab, pair.first, pair.second, merge));
+      EXPECT_FALSE(merges.Add(*vocab, pair.first, pair.second, merge));
     }
     Random random(seed + 1000);
     BpeScratch scratch;
@@ -94,7 +94,13 @@ TEST(Bpe, EqualsItsDefinition) {
         piece.push_back(static_cast<char>('a' + random.Below(letters)));
       Ids ids;
       MergePiece(*vocab, merges, piece, &scratch, &ids);
-      ASSERT_EQ(ids, random_bpe.Slowly(piece)) << piece;
+      const Ids slowly = random_bpe.Slowly(piece);
+      ASSERT_EQ(ids, slowly) << piece;
+      for (const size_t window : {1, 2, 5, 16, 40}) {
+        ids.clear();
+        MergePiece(*vocab, merges, piece, &scratch, &ids, window);
+        ASSERT_EQ(ids, slowly) << piece << " by windows of " << window;
+      }
     }
   }
 }

@@ -42,6 +42,14 @@ Ids Chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, b
   return ids.ok() ? *std::move(ids) : Ids();
 }
 
+std::string FromHex(const std::string& hex) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
+}
+
 std::string Fnv1a64(const Ids& ids) {
   uint64_t value = 0xCBF29CE484222325u;
   for (const int32_t id : ids) {

@@ -25,6 +25,7 @@ Ids Encode(const Tokenizer& tokenizer, std::string_view text, bool special = fal
            bool bos = false);
 std::string Decode(const Tokenizer& tokenizer, const Ids& ids, bool skip_special = false);
 Ids Chat(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages, bool prompt = true);
+std::string FromHex(const std::string& hex);
 // FNV-1a, 64 bits, of the ids as little-endian 32-bit numbers, in hex.
 std::string Fnv1a64(const Ids& ids);
 // Member of an object; a failure and null JSON where there is none.
