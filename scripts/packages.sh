@@ -7,7 +7,7 @@ build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compi
                 nlohmann-json3-dev libxxhash-dev libgtest-dev libprotobuf-dev pkg-config
                 python3)
 # What the tests run beside their own programs.
-test_packages=(valgrind)
+test_packages=(valgrind swig python3-dev)
 
 # need_packages PACKAGE...: no call of apt at all where nothing is missing.
 need_packages() {

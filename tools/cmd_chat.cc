@@ -13,6 +13,7 @@
 #include "tools/commands.h"
 #include "tools/input.h"
 #include "tools/open.h"
+#include "tools/sampling.h"
 #include "tools/terminal.h"
 
 namespace scout::tool {
@@ -244,8 +245,8 @@ class Chat {
     }
     double prefill = clock.Seconds();
     Answer answer;
-    TOOL_TRY(StreamAnswer(session_.get(), tokenizer_.get(), sampling_, std::min(limit_, room),
-                          false, parser_.get(), &answer));
+    TOOL_TRY(StreamAnswer(session_.get(), tokenizer_.get(), *sampling_.Get(),
+                          std::min(limit_, room), false, parser_.get(), &answer));
     TOOL_TRY(Out("\n"));
     TOOL_TRY(FlushOut());
     // The model's own words, so that the session keeps what it has computed for them.
@@ -268,7 +269,7 @@ class Chat {
   const Args& args_;
   const bool quiet_;
   int64_t limit_ = 1024;
-  scout_sampling_options sampling_;
+  Sampling sampling_;
   Model model_;
   Tokenizer tokenizer_;
   Engine engine_;

@@ -5,6 +5,7 @@
 #include "tools/commands.h"
 #include "tools/input.h"
 #include "tools/open.h"
+#include "tools/sampling.h"
 #include "tools/terminal.h"
 
 namespace scout::tool {
@@ -20,7 +21,7 @@ Failure Generate(const Args& args) {
   std::vector<int32_t> ids, answer;
   TOOL_TRY(ReadIds(args.Get("ids"), &ids));
   if (ids.empty()) return Usage("--ids has no tokens");
-  scout_sampling_options sampling;
+  Sampling sampling;
   TOOL_TRY(ReadSampling(args, &sampling));
 
   Model model;
@@ -45,7 +46,7 @@ Failure Generate(const Args& args) {
   while (static_cast<int64_t>(answer.size()) < n) {
     if (Interrupted()) return {kExitCancelled, "cancelled"};
     int32_t token = -1;
-    TOOL_CALL(scout_session_decode, session.get(), &sampling, &token);
+    TOOL_CALL(scout_session_decode, session.get(), sampling.Get(), &token);
     answer.push_back(token);
   }
   return Out(JsonList(answer) + "\n");

@@ -2,53 +2,23 @@
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/answer.h"
 #include "tools/commands.h"
 #include "tools/input.h"
 #include "tools/open.h"
+#include "tools/sampling.h"
 #include "tools/terminal.h"
 
 namespace scout::tool {
 namespace {
 
-Failure ChatPrompt(const Args& args, const scout_tokenizer* tokenizer, const std::string& text,
-                   std::vector<int32_t>* ids) {
-  std::string system = args.Get("system");
-  scout_chat_message messages[2] = {};
-  int64_t n = 0;
-  auto add = [&](const char* role, const std::string& content) {
-    messages[n].struct_size = sizeof(messages[n]);
-    messages[n].role = role;
-    messages[n].content = content.data();
-    messages[n].content_bytes = static_cast<int64_t>(content.size());
-    ++n;
-  };
-  if (args.Has("system")) add("system", system);
-  add("user", text);
-  ids->resize(text.size() + system.size() + 64);
-  int64_t count = 0;
-  scout_error* error = nullptr;
-  scout_chat_options options;
-  scout_chat_options_init(&options);
-  options.messages = messages;
-  options.n_messages = n;
-  scout_status status = scout_tokenizer_chat(tokenizer, &options, ids->data(),
-                                             static_cast<int64_t>(ids->size()), &count, &error);
-  if (status != SCOUT_OK && status != SCOUT_BUFFER_TOO_SMALL) return FromLibrary(status, error);
-  scout_error_free(error);
-  bool whole = status == SCOUT_OK;
-  ids->resize(count);
-  if (whole) return Ok();
-  TOOL_CALL(scout_tokenizer_chat, tokenizer, &options, ids->data(), count, &count);
-  return Ok();
-}
-
 Failure Run(const Args& args) {
   TOOL_TRY(args.Require("model", "-m PATH"));
   if (args.Has("system") && !args.Has("chat")) return Usage("--system needs --chat");
-  scout_sampling_options sampling;
+  Sampling sampling;
   TOOL_TRY(ReadSampling(args, &sampling));
   int64_t limit = 256, context = INT64_MAX;
   TOOL_TRY(args.Int("tokens", 0, INT64_MAX, &limit));
@@ -65,7 +35,10 @@ Failure Run(const Args& args) {
   TOOL_TRY(ModelInfo(model.get(), &info));
   std::vector<int32_t> ids;
   if (args.Has("chat")) {
-    TOOL_TRY(ChatPrompt(args, tokenizer.get(), text, &ids));
+    std::vector<std::pair<std::string, std::string>> messages;
+    if (args.Has("system")) messages.emplace_back("system", args.Get("system"));
+    messages.emplace_back("user", text);
+    TOOL_TRY(EncodeChat(tokenizer.get(), messages, &ids));
   } else {
     uint32_t flags = (args.Has("no-bos") ? 0 : SCOUT_ENCODE_BOS) |
                      (args.Has("special") ? SCOUT_ENCODE_SPECIAL : 0);
@@ -97,8 +70,8 @@ Failure Run(const Args& args) {
   }
   double prefill_seconds = prefill_clock.Seconds();
   Answer answer;
-  TOOL_TRY(StreamAnswer(session.get(), tokenizer.get(), sampling, limit, args.Has("ignore-end"),
-                        nullptr, &answer));
+  TOOL_TRY(StreamAnswer(session.get(), tokenizer.get(), *sampling.Get(), limit,
+                        args.Has("ignore-end"), nullptr, &answer));
   if (answer.text.empty() || answer.text.back() != '\n') TOOL_TRY(Out("\n"));
   TOOL_TRY(FlushOut());
   if (!args.Has("quiet")) {

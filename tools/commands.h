@@ -28,6 +28,7 @@ Command RunCommand();
 Command ChatCommand();
 Command LogitsCommand();
 Command GenerateCommand();
+Command BatchCommand();
 Command BenchCommand();
 Command PackCommand();
 Command CompletionCommand();

@@ -97,9 +97,10 @@ int RunMain(int argc, char** argv) {
 }  // namespace
 
 std::vector<Command> AllCommands() {
-  std::vector<Command> all = {
-      InfoCommand(),   TokenizeCommand(), DetokenizeCommand(), RunCommand(),  ChatCommand(),
-      LogitsCommand(), GenerateCommand(), BenchCommand(),      PackCommand(), CompletionCommand()};
+  std::vector<Command> all = {InfoCommand(),     TokenizeCommand(),  DetokenizeCommand(),
+                              RunCommand(),      ChatCommand(),      LogitsCommand(),
+                              GenerateCommand(), BatchCommand(),     BenchCommand(),
+                              PackCommand(),     CompletionCommand()};
   for (Command& c : all) c.options.push_back({'h', "help", nullptr, "print this help"});
   return all;
 }

@@ -102,16 +102,6 @@ OptionList EngineOptions() {
   };
 }
 
-OptionList SamplingOptions() {
-  return {
-      {0, "temp", "X", "temperature; 0 (default) always takes the most probable"},
-      {0, "top-k", "N", "keep the N most probable tokens; 0: all"},
-      {0, "top-p", "P", "keep the smallest set of tokens with this probability"},
-      {0, "min-p", "P", "drop tokens below P times the best one's probability"},
-      {0, "seed", "N", "seed of the draws (default 0)"},
-  };
-}
-
 Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
   TOOL_TRY(args.Require("model", "-m PATH"));
   Progress progress("loading", Progress::Unit::kBytes, !args.Has("quiet"));
@@ -143,10 +133,12 @@ Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t to
   return Ok();
 }
 
-Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine) {
+Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine,
+                     int32_t max_sessions) {
   scout_engine_options options;
   TOOL_TRY(ReadEngine(args, &options));
   options.kv_tokens = kv_tokens;
+  options.max_sessions = max_sessions;
   scout_engine* created = nullptr;
   TOOL_CALL(scout_engine_create, model, &options, &created);
   engine->reset(created);
@@ -161,22 +153,6 @@ Failure CreateSession(const Args& args, scout_engine* engine, int64_t tokens, Se
   scout_session* created = nullptr;
   TOOL_CALL(scout_session_create, engine, &options, &created);
   session->reset(created);
-  return Ok();
-}
-
-Failure ReadSampling(const Args& args, scout_sampling_options* sampling) {
-  scout_sampling_options_init(sampling);
-  double temperature = sampling->temperature, top_p = sampling->top_p, min_p = sampling->min_p;
-  int64_t seed = 0;
-  TOOL_TRY(args.Double("temp", 0, 1000, &temperature));
-  TOOL_TRY(args.Int("top-k", 0, INT32_MAX, &sampling->top_k));
-  TOOL_TRY(args.Double("top-p", 0, 1, &top_p));
-  TOOL_TRY(args.Double("min-p", 0, 1, &min_p));
-  TOOL_TRY(args.Int("seed", 0, INT64_MAX, &seed));
-  sampling->temperature = static_cast<float>(temperature);
-  sampling->top_p = static_cast<float>(top_p);
-  sampling->min_p = static_cast<float>(min_p);
-  sampling->seed = static_cast<uint64_t>(seed);
   return Ok();
 }
 
@@ -227,6 +203,37 @@ Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32
             flags, ids->data(), static_cast<int64_t>(ids->size()), &count);
   ids->resize(count);
   return Ok();
+}
+
+Failure EncodeChat(const scout_tokenizer* tokenizer,
+                   const std::vector<std::pair<std::string, std::string>>& messages,
+                   std::vector<int32_t>* ids) {
+  std::vector<scout_chat_message> list(messages.size());
+  size_t room = 64;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    list[i] = {};
+    list[i].struct_size = sizeof(list[i]);
+    list[i].role = messages[i].first.c_str();
+    list[i].content = messages[i].second.data();
+    list[i].content_bytes = static_cast<int64_t>(messages[i].second.size());
+    room += messages[i].second.size() + 64;
+  }
+  scout_chat_options options;
+  scout_chat_options_init(&options);
+  options.messages = list.data();
+  options.n_messages = static_cast<int64_t>(list.size());
+  for (;;) {
+    ids->resize(room);
+    int64_t count = 0;
+    scout_error* error = nullptr;
+    const scout_status status = scout_tokenizer_chat(
+        tokenizer, &options, ids->data(), static_cast<int64_t>(ids->size()), &count, &error);
+    if (status != SCOUT_OK && status != SCOUT_BUFFER_TOO_SMALL) return FromLibrary(status, error);
+    scout_error_free(error);
+    ids->resize(static_cast<size_t>(count));
+    if (status == SCOUT_OK) return Ok();
+    room = static_cast<size_t>(count);
+  }
 }
 
 Failure CheckIds(const std::vector<int32_t>& ids, int64_t vocab_size) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "scout.h"
@@ -34,7 +35,6 @@ OptionList VocabularyOption();  // -m where the vocabulary is enough
 OptionList TalkOptions();       // -v, -q: of all commands but completion
 OptionList OverrideOptions();   // of the model, -v, -q
 OptionList EngineOptions();     // mode, backend, threads, memory
-OptionList SamplingOptions();   // temperature, top-k, ...
 
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
 Failure LoadModel(const Args& args, uint32_t flags, Model* model);
@@ -43,10 +43,10 @@ Failure LoadModel(const Args& args, uint32_t flags, Model* model);
 Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
                       int64_t* kv_tokens);
 // kv_tokens: the KV budget of all sessions together, 0 for the library's default.
-Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine);
+Failure CreateEngine(const Args& args, scout_model* model, int64_t kv_tokens, Engine* engine,
+                     int32_t max_sessions = 0);
 // For `tokens`, or what --ctx says; 0 for as many as fit.
 Failure CreateSession(const Args& args, scout_engine* engine, int64_t tokens, Session* session);
-Failure ReadSampling(const Args& args, scout_sampling_options* sampling);
 
 Failure ModelInfo(const scout_model* model, scout_model_info* info);
 Failure EngineStats(const scout_engine* engine, scout_engine_stats* stats);
@@ -56,6 +56,10 @@ Failure LoadTokenizer(const Args& args, Tokenizer* tokenizer);
 Failure CountTokens(const scout_tokenizer* tokenizer, std::string_view text, int64_t* count);
 Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32_t flags,
                std::vector<int32_t>* ids);
+// A dialog of (role, content), with the header of the answer.
+Failure EncodeChat(const scout_tokenizer* tokenizer,
+                   const std::vector<std::pair<std::string, std::string>>& messages,
+                   std::vector<int32_t>* ids);
 // Every id must be below the vocabulary's size; the library checks again.
 Failure CheckIds(const std::vector<int32_t>& ids, int64_t vocab_size);
 

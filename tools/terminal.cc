@@ -68,6 +68,13 @@ void Progress::Draw(int64_t done, int64_t total) {
     line += Bytes(done) + " of " + Bytes(total);
   } else if (unit_ == Unit::kFiles) {
     line += std::to_string(done) + " of " + std::to_string(total) + " files";
+  } else if (unit_ == Unit::kLines) {
+    line += std::to_string(done) + " of " + std::to_string(total) + " lines";
+    if (done > before_ && done < total) {
+      const double left =
+          now / static_cast<double>(done - before_) * static_cast<double>(total - done);
+      line += ", " + Fixed(left, 0) + " s left";
+    }
   } else {
     line += std::to_string(done) + " of " + std::to_string(total) + " tokens, " +
             Rate(done - before_, now) + " tokens/s";

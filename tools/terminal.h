@@ -31,7 +31,7 @@ class Clock {
 // where long calls learn of a Ctrl-C. Erased by the destructor.
 class Progress {
  public:
-  enum class Unit { kBytes, kTokens, kFiles };
+  enum class Unit { kBytes, kTokens, kFiles, kLines };
   Progress(std::string what, Unit unit, bool shown = true);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

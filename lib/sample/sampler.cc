@@ -12,6 +12,7 @@ namespace {
 constexpr double kLeastLogWeight = -44.3614195558365;
 // So many of the most probable are tried for top-p before all are weighed.
 constexpr int64_t kFirstTry = 256;
+constexpr int64_t kBlock = 1024;  // weights whose sum is taken at once when looking for the draw
 
 uint64_t Mix(uint64_t z) {
   z += 0x9E3779B97F4A7C15u;
@@ -36,6 +37,20 @@ bool Kept(float logit, int64_t id, Candidate cut) {
   return logit > cut.logit || (logit == cut.logit && id <= cut.id);
 }
 
+// In an order of additions that depends on n alone.
+double Sum(const double* values, int64_t n) {
+  constexpr int64_t kLanes = 8;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += values[i + j];
+  }
+  double sum = 0;
+  for (; i < n; ++i) sum += values[i];
+  for (double lane : lanes) sum += lane;
+  return sum;
+}
+
 absl::Status CheckBest(float logit, int64_t id, int64_t position) {
   if (logit > -INFINITY && logit < INFINITY) return absl::OkStatus();
   if (logit == INFINITY) {
@@ -53,11 +68,20 @@ double CounterUniform(uint64_t seed, uint64_t position) {
 }
 
 int32_t ArgMax(const float* logits, int64_t n) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < n; ++i) {
-    if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
+  // Lanes of known number, which the compiler keeps in vectors; a comparison with NaN is false.
+  constexpr int64_t kLanes = 8;
+  float most[kLanes];
+  std::fill_n(most, kLanes, -std::numeric_limits<float>::infinity());
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) {
+      most[j] = logits[i + j] > most[j] ? logits[i + j] : most[j];
+    }
   }
-  return static_cast<int32_t>(best);
+  for (; i < n; ++i) most[0] = logits[i] > most[0] ? logits[i] : most[0];
+  const float best = *std::max_element(most, most + kLanes);
+  const float* const found = std::find(logits, logits + n, best);
+  return found == logits + n ? 0 : static_cast<int32_t>(found - logits);
 }
 
 void Sampler::Count(const int32_t* first, const int32_t* last, int64_t n) {
@@ -105,40 +129,49 @@ const float* Sampler::Adjust(const float* logits, int64_t n, const SamplingOptio
   return adjusted_.data();
 }
 
-// candidates_ and weights_ become those down to `cut`, in the order of ids.
-void Sampler::Weigh(const float* logits, int64_t n, Candidate cut, float best, double temperature) {
-  candidates_.clear();
-  weights_.clear();
+// The first n_kept_ of kept_ and weights_ become those down to `cut`, in the order of ids; the
+// result is the sum of the weights.
+double Sampler::Weigh(const float* logits, int64_t n, Candidate cut, float best,
+                      double temperature) {
+  // The buffers never shrink, so that nothing is cleared twice.
+  if (static_cast<int64_t>(kept_.size()) < n) kept_.resize(static_cast<size_t>(n));
+  if (static_cast<int64_t>(weights_.size()) < n) weights_.resize(static_cast<size_t>(n));
+  // Written first and counted after: no branch that a processor would have to guess.
+  Candidate* const kept = kept_.data();
+  int64_t count = 0;
   for (int64_t i = 0; i < n; ++i) {
-    if (!Kept(logits[i], i, cut)) continue;
-    candidates_.push_back({logits[i], static_cast<int32_t>(i)});
-    weights_.push_back((static_cast<double>(logits[i]) - best) / temperature);
+    kept[count] = {logits[i], static_cast<int32_t>(i)};
+    count += Kept(logits[i], i, cut);
   }
-  ExpNotPositive(weights_.data(), static_cast<int64_t>(weights_.size()));
+  double* const weights = weights_.data();
+  const double scale = 1 / temperature;
+  for (int64_t i = 0; i < count; ++i) {
+    weights[i] = (static_cast<double>(kept[i].logit) - best) * scale;
+  }
+  ExpNotPositive(weights, count);
+  n_kept_ = count;
+  return Sum(weights, count);
 }
 
 // The last of the smallest set, among those down to `cut`, with the probability top_p.
 Candidate Sampler::CutByMass(const float* logits, int64_t n, Candidate cut, float best,
                              const SamplingOptions& o) {
-  Weigh(logits, n, cut, best, o.temperature);
-  double total = 0;
-  for (double w : weights_) total += w;
-  const double wanted = o.top_p * total;
-  if (static_cast<int64_t>(candidates_.size()) > 4 * kFirstTry) {
+  const double wanted = o.top_p * Weigh(logits, n, cut, best, o.temperature);
+  if (n_kept_ > 4 * kFirstTry) {
     // Nearly always the most probable few are enough, and sorting those is cheap.
     SelectTop(logits, n, kFirstTry, &candidates_);
     std::sort(candidates_.begin(), candidates_.end(), Before);
     double sum = 0;
     for (const Candidate& c : candidates_) {
-      sum += ExpNotPositive((static_cast<double>(c.logit) - best) / o.temperature);
+      sum += ExpNotPositive((static_cast<double>(c.logit) - best) * (1.0 / o.temperature));
       if (sum >= wanted) return c;
     }
-    Weigh(logits, n, cut, best, o.temperature);
   }
   weighted_.clear();
-  weighted_.reserve(candidates_.size());
-  for (size_t i = 0; i < candidates_.size(); ++i) {
-    weighted_.push_back({candidates_[i], weights_[i]});
+  weighted_.reserve(static_cast<size_t>(n_kept_));
+  for (int64_t i = 0; i < n_kept_; ++i) {
+    const auto at = static_cast<size_t>(i);
+    weighted_.push_back({kept_[at], weights_[at]});
   }
   return SelectMass(&weighted_, wanted);
 }
@@ -154,23 +187,35 @@ int32_t Sampler::Draw(const float* logits, int64_t n, int32_t best_id, const Sam
     if (Before(last, cut)) cut = last;
   }
   if (o.top_p < 1) cut = CutByMass(logits, n, cut, best, o);
-  Weigh(logits, n, cut, best, o.temperature);
-  double total = 0;
-  for (double& w : weights_) {
-    if (w < o.min_p) w = 0;
-    total += w;
+  double total = Weigh(logits, n, cut, best, o.temperature);
+  const int64_t count = n_kept_;
+  if (o.min_p > 0) {
+    for (int64_t i = 0; i < count; ++i) {
+      double& w = weights_[static_cast<size_t>(i)];
+      w = w < o.min_p ? 0 : w;
+    }
+    total = Sum(weights_.data(), count);
   }
-  // The inverse of the distribution function over ascending ids.
+  // The inverse of the distribution function over ascending ids: first the block, then the id.
   const double target = CounterUniform(o.seed, static_cast<uint64_t>(position)) * total;
   double sum = 0;
-  int32_t last = best_id;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    if (weights_[i] == 0) continue;
-    sum += weights_[i];
-    last = candidates_[i].id;
-    if (sum > target) break;
+  int32_t drawn = best_id;
+  for (int64_t block = 0; block < count; block += kBlock) {
+    const int64_t end = std::min(count, block + kBlock);
+    const double more = Sum(weights_.data() + block, end - block);
+    if (end < count && sum + more <= target) {
+      sum += more;
+      continue;
+    }
+    for (int64_t i = block; i < end; ++i) {
+      const double w = weights_[static_cast<size_t>(i)];
+      if (w == 0) continue;
+      sum += w;
+      drawn = kept_[static_cast<size_t>(i)].id;
+      if (sum > target) return drawn;
+    }
   }
-  return last;
+  return drawn;
 }
 
 absl::StatusOr<int32_t> Sampler::Sample(const float* logits, int64_t n,
@@ -202,9 +247,8 @@ absl::StatusOr<float> Sampler::LogProbs(const float* logits, int64_t n, int32_t 
     return CorruptError("no token has a finite logit, or one is infinite");
   }
   constexpr double kLeast = std::numeric_limits<float>::lowest();
-  Weigh(logits, n, {static_cast<float>(kLeast), std::numeric_limits<int32_t>::max()}, best, 1);
-  double total = 0;
-  for (double w : weights_) total += w;
+  const double total =
+      Weigh(logits, n, {static_cast<float>(kLeast), std::numeric_limits<int32_t>::max()}, best, 1);
   const double log_total = best + std::log(total);
   auto logprob = [&](float logit) {
     return std::isnan(logit) ? -INFINITY : static_cast<float>(logit - log_total);

@@ -45,17 +45,19 @@ class Sampler {
   void ForgetCounts();
   const float* Adjust(const float* logits, int64_t n, const SamplingOptions& options,
                       const TokenHistory& history);
-  void Weigh(const float* logits, int64_t n, Candidate cut, float best, double temperature);
+  double Weigh(const float* logits, int64_t n, Candidate cut, float best, double temperature);
   Candidate CutByMass(const float* logits, int64_t n, Candidate cut, float best,
                       const SamplingOptions& options);
   int32_t Draw(const float* logits, int64_t n, int32_t best, const SamplingOptions& options,
                int64_t position);
 
-  std::vector<float> adjusted_;   // (n) logits after penalties and bias
-  std::vector<int32_t> counts_;   // (n), all 0 between calls
-  std::vector<int32_t> counted_;  // ids whose count is not 0
-  std::vector<Candidate> candidates_;
-  std::vector<double> weights_;  // of candidates_
+  std::vector<float> adjusted_;        // (n) logits after penalties and bias
+  std::vector<int32_t> counts_;        // (n), all 0 between calls
+  std::vector<int32_t> counted_;       // ids whose count is not 0
+  std::vector<Candidate> candidates_;  // the first few
+  std::vector<Candidate> kept_;        // (n), n_kept_ in use
+  std::vector<double> weights_;        // of kept_
+  int64_t n_kept_ = 0;
   std::vector<Weighted> weighted_;
 };
 

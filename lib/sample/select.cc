@@ -1,7 +1,7 @@
 #include "lib/sample/select.h"
 
 #include <algorithm>
-#include <bit>
+#include <cstring>
 #include <limits>
 
 namespace scout {
@@ -52,40 +52,55 @@ Candidate SelectMass(std::vector<Weighted>* all, double wanted) {
   return first->candidate;
 }
 
-double ExpNotPositive(double x) {
-  // x = k ln 2 + r with |r| <= ln 2 / 2; the Taylor series to r^13 is exact to 2^-57.
+namespace {
+
+typedef double Pair __attribute__((vector_size(16)));
+typedef uint64_t WordPair __attribute__((vector_size(16)));
+
+// exp of two numbers in [-708, 0], each by the same operations.
+Pair Exp(Pair x) {
+  // x = k ln 2 + r with |r| <= ln 2 / 2; the Taylor series to r^13 is exact to 2^-57. k has 11 bits
+  // and kLn2High 32, so their product is exact.
   constexpr double kLog2e = 0x1.71547652b82fep+0, kRound = 0x1.8p52;
   constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
-  x = x > -708.0 ? x : -708.0;
-  // k has 11 bits and kLn2High 32, so their product is exact.
-  const double shifted = x * kLog2e + kRound;  // its low bits hold k
-  const double k = shifted - kRound;
-  const double r = (x - k * kLn2High) - k * kLn2Low;
-  double p = 1.0 / 6227020800;
-  p = p * r + 1.0 / 479001600;
-  p = p * r + 1.0 / 39916800;
-  p = p * r + 1.0 / 3628800;
-  p = p * r + 1.0 / 362880;
-  p = p * r + 1.0 / 40320;
-  p = p * r + 1.0 / 5040;
-  p = p * r + 1.0 / 720;
-  p = p * r + 1.0 / 120;
-  p = p * r + 1.0 / 24;
-  p = p * r + 1.0 / 6;
-  p = p * r + 1.0 / 2;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
-  const uint64_t power = (std::bit_cast<uint64_t>(shifted) + 1023) << 52;
-  return p * std::bit_cast<double>(power);
+  const Pair shifted = x * kLog2e + kRound;  // its low bits hold k
+  const Pair k = shifted - kRound;
+  const Pair r = (x - k * kLn2High) - k * kLn2Low;
+  const Pair s = r * r;
+  // Even and odd powers apart: two short chains of operations.
+  Pair even = s * (1.0 / 479001600) + 1.0 / 3628800;
+  Pair odd = s * (1.0 / 6227020800) + 1.0 / 39916800;
+  even = even * s + 1.0 / 40320;
+  odd = odd * s + 1.0 / 362880;
+  even = even * s + 1.0 / 720;
+  odd = odd * s + 1.0 / 5040;
+  even = even * s + 1.0 / 24;
+  odd = odd * s + 1.0 / 120;
+  even = even * s + 1.0 / 2;
+  odd = odd * s + 1.0 / 6;
+  odd = odd * s + 1.0;
+  const Pair p = (even * s + odd * r) + 1.0;
+  const WordPair power = ((WordPair)shifted + 1023) << 52;  // a cast of a vector keeps its bits
+  return p * (Pair)power;
 }
 
+}  // namespace
+
 void ExpNotPositive(double* values, int64_t n) {
-  constexpr int64_t kBlock = 8;  // of known length, which the compiler unrolls into vectors
+  for (int64_t i = 0; i < n; ++i) values[i] = std::max(values[i], -708.0);
   int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    for (int64_t j = 0; j < kBlock; ++j) values[i + j] = ExpNotPositive(values[i + j]);
+  for (; i + 2 <= n; i += 2) {
+    Pair x;
+    std::memcpy(&x, values + i, sizeof x);
+    x = Exp(x);
+    std::memcpy(values + i, &x, sizeof x);
   }
-  for (; i < n; ++i) values[i] = ExpNotPositive(values[i]);
+  if (i < n) values[i] = Exp(Pair{values[i], values[i]})[0];
+}
+
+double ExpNotPositive(double x) {
+  ExpNotPositive(&x, 1);
+  return x;
 }
 
 }  // namespace scout

@@ -31,7 +31,7 @@ void SelectTop(const float* logits, int64_t n, int64_t k, std::vector<Candidate>
 Candidate SelectMass(std::vector<Weighted>* all, double wanted);
 
 // exp(x) for x <= 0 to 1 unit in the last place or two; x below -708 counts as -708. Plain
-// arithmetic, so the bits are the same on every machine, and compilers vectorise it.
+// arithmetic, so the bits are the same on every machine.
 double ExpNotPositive(double x);
 // values[i] = ExpNotPositive(values[i]).
 void ExpNotPositive(double* values, int64_t n);

@@ -187,6 +187,19 @@ TEST(Run, SamplingFollowsTheSeed) {
   EXPECT_NE(Output("run", With(draw, {"--seed", "2"})), first);
 }
 
+TEST(Generate, BiasAndPenaltiesChangeTheAnswer) {
+  const Words base = {"--ids", "[759, 40, 12]", "-n", "12"};
+  Json greedy = Json::parse(Output("generate", base));
+  Json forced = Json::parse(Output("generate", With(base, {"--logit-bias", "77:1e6"})));
+  EXPECT_EQ(forced, Json(std::vector<int>(12, 77)));
+  const std::string ban = greedy[0].dump() + ":-inf";
+  EXPECT_NE(Json::parse(Output("generate", With(base, {"--logit-bias", ban})))[0], greedy[0]);
+  Json all = Json::parse(Output("generate", With(base, {"--presence-penalty", "1e6"})));
+  std::vector<int> distinct = all.get<std::vector<int>>();
+  std::sort(distinct.begin(), distinct.end());
+  EXPECT_EQ(std::unique(distinct.begin(), distinct.end()), distinct.end());
+}
+
 TEST(Run, StreamsAndStopsOnInterrupt) {
   Running run(
       {"run", "-m", TinyModel(), "--backend", "reference", "--ignore-end", "-n", "4000", "Hello"});

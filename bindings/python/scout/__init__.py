@@ -1,0 +1,308 @@
+"""Llama 4 inference inside this process, over libscout's C interface.
+
+    with scout.Model("models/tiny") as model, model.engine() as engine:
+        with engine.session() as session:
+            session.sync(model.tokenizer.chat([("user", "What is the capital of France?")]))
+            for piece in session.generate(model.tokenizer):
+                print(piece, end="", flush=True)
+
+Objects are freed by close(), at the end of a `with` block or with their last reference, in any order: a
+child keeps what it needs of its parent. Blocking calls release the GIL. scout.h has the rules in full.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import array
+import os
+import struct
+
+from . import native
+
+__all__ = ["Model", "Tokenizer", "Detokenizer", "Engine", "Session", "Error", "Cancelled", "Busy",
+           "OutOfMemory", "sampling", "logprobs", "version"]
+
+
+class Error(Exception):
+    """A failed call: code (native.SCOUT_*), name, message, file, tensor, offset (-1 not known)."""
+
+    def __init__(self, code, name, message, file, tensor, offset):
+        def text(value):
+            return value.decode("utf-8", "replace")
+        self.code, self.name, self.offset = code, name, offset
+        self.message, self.file, self.tensor = text(message), text(file), text(tensor)
+        place = ", ".join(f"{what} {value}" for what, value in (
+            ("file", self.file), ("tensor", self.tensor),
+            ("offset", offset if offset >= 0 else "")) if value != "")
+        super().__init__(f"{name}: {self.message}" + (f" ({place})" if place else ""))
+
+
+class Cancelled(Error):
+    """A callback asked to stop, by returning something true or by raising (see __cause__)."""
+
+
+class Busy(Error):
+    """Another call is using the session."""
+
+
+class OutOfMemory(Error, MemoryError):
+    """An allocation failed."""
+
+
+_CLASSES = {native.SCOUT_CANCELLED: Cancelled, native.SCOUT_BUSY: Busy,
+            native.SCOUT_OUT_OF_MEMORY: OutOfMemory}
+native.set_error_maker(lambda code, *rest: _CLASSES.get(code, Error)(code, *rest))
+
+
+def version():
+    """Of the loaded library, such as "0.9.0"."""
+    return native.scout_version_string().decode()
+
+
+def _options(kind, values):
+    """A struct with its defaults, then `values`; unknown names are a TypeError."""
+    options = getattr(native, kind)()
+    getattr(native, kind + "_init")(options)
+    for name, value in values.items():
+        if name.startswith("_") or not hasattr(type(options), name):
+            raise TypeError(f"{kind} has no field {name}")
+        setattr(options, name, value)
+    return options
+
+
+def sampling(logit_bias=None, **values):
+    """scout_sampling_options by field name; logit_bias is a dict of biases by token id."""
+    options = _options("scout_sampling_options", values)
+    if logit_bias:
+        options._bias = b"".join(struct.pack("=if", *pair) for pair in logit_bias.items())
+        options.logit_bias = options._bias
+        options.n_logit_bias = len(logit_bias)
+    return options
+
+
+def logprobs(logits, token, n_top=0):
+    """(log-probability of token, [(id, log-probability)]) from raw logits, an array of floats."""
+    return tuple(native.scout_logprobs(array.array("f", logits).tobytes(), token, n_top))
+
+
+class _Progress:
+    """A callback for the struct's progress fields; what it raises cancels the call and is its cause."""
+
+    def __init__(self, function):
+        self.function, self.raised = function, None
+
+    def __call__(self, done, total):
+        try:
+            return bool(self.function(done, total))
+        except BaseException as error:  # crosses C as a cancellation, and is raised from there
+            self.raised = error
+            return True
+
+    def attach(self, options):
+        if self.function is not None:
+            options.progress_user = self
+            options.progress = self
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, Cancelled) and self.raised is not None:
+            raise error from self.raised
+
+
+def _attach_log(options, log):
+    """Sets the struct's log fields; whoever owns the handle keeps the result as long."""
+    if log is None:
+        return None
+
+    def line(level, text):
+        log(level, text.decode("utf-8", "replace"))
+    options.log_user = line
+    options.log = line
+    return line
+
+
+class _Handle:
+    """Owns one C handle; free(handle) takes it back, once."""
+
+    _free = None
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    @property
+    def handle(self):
+        if self._handle is None:
+            raise ValueError(f"the {type(self).__name__.lower()} is closed")
+        return self._handle
+
+    def close(self):
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle is not None:
+            type(self)._free(handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+
+class Model(_Handle):
+    """Immutable weights. progress(done, total) in bytes; log(level, text); other names are fields of
+    scout_model_options."""
+
+    _free = native.scout_model_free
+
+    def __init__(self, path, progress=None, log=None, **options):
+        filled = _options("scout_model_options", options)
+        self._log = _attach_log(filled, log)
+        with _Progress(progress).attach(filled):
+            super().__init__(native.scout_model_load(os.fsencode(path), filled))
+
+    @property
+    def info(self):
+        info = native.scout_model_info()
+        info.struct_size = native.SIZEOF_MODEL_INFO
+        native.scout_model_get_info(self.handle, info)
+        return info
+
+    @property
+    def tokenizer(self):
+        return Tokenizer(native.scout_model_tokenizer(self.handle))
+
+    def engine(self, log=None, **options):
+        """log(level, text), from any thread; other names are fields of scout_engine_options."""
+        filled = _options("scout_engine_options", options)
+        line = _attach_log(filled, log)
+        engine = Engine(native.scout_engine_create(self.handle, filled))
+        engine._logs = (self._log, line)
+        return engine
+
+
+class Tokenizer(_Handle):
+    _free = native.scout_tokenizer_free
+
+    @classmethod
+    def load(cls, path):
+        return cls(native.scout_tokenizer_load(os.fsencode(path)))
+
+    def encode(self, text, bos=False, special=False):
+        data = text.encode() if isinstance(text, str) else text
+        flags = bos * native.SCOUT_ENCODE_BOS | special * native.SCOUT_ENCODE_SPECIAL
+        return native.scout_tokenizer_encode(self.handle, data, flags, len(data) + 1)
+
+    def decode(self, ids, skip_special=False):
+        """The bytes of tokens."""
+        flags = skip_special * native.SCOUT_DECODE_SKIP_SPECIAL
+        ids = list(ids)
+        room = 64 * len(ids) + 64
+        while True:
+            try:
+                return native.scout_tokenizer_decode(self.handle, ids, flags, room)
+            except Error as error:
+                if error.code != native.SCOUT_BUFFER_TOO_SMALL:
+                    raise
+                room *= 8
+
+    def chat(self, messages, add_generation_prompt=True):
+        """Tokens of a dialog of (role, content)."""
+        pairs = [(role.encode(), content.encode()) for role, content in messages]
+        block = native.scout_py_messages(len(pairs))
+        try:
+            for i, (role, content) in enumerate(pairs):
+                native.scout_py_message_set(block, i, role, content)
+            options = _options("scout_chat_options", {
+                "messages": block, "n_messages": len(pairs),
+                "add_generation_prompt": int(add_generation_prompt)})
+            room = sum(len(content) + 64 for _, content in pairs) + 64
+            return native.scout_tokenizer_chat(self.handle, options, room)
+        finally:
+            native.scout_py_messages_free(block)
+
+    def is_end(self, token):
+        return bool(native.scout_tokenizer_is_end(self.handle, token))
+
+    def detokenizer(self, skip_special=True):
+        return Detokenizer(native.scout_detokenizer_create(
+            self.handle, skip_special * native.SCOUT_DECODE_SKIP_SPECIAL))
+
+
+class Detokenizer(_Handle):
+    _free = native.scout_detokenizer_free
+
+    def push(self, token):
+        return native.scout_detokenizer_push(self.handle, token).decode()
+
+    def flush(self):
+        return native.scout_detokenizer_flush(self.handle).decode()
+
+
+class Engine(_Handle):
+    _free = native.scout_engine_free
+    _logs = ()  # kept alive by every child: the library may log as long as one lives
+
+    def session(self, max_tokens=0):
+        session = Session(native.scout_session_create(
+            self.handle, _options("scout_session_options", {"max_tokens": max_tokens})))
+        session._logs = self._logs
+        return session
+
+
+class Session(_Handle):
+    """One sequence of tokens. One thread at a time: a second concurrent call raises Busy."""
+
+    _free = native.scout_session_free
+    _logs = ()
+
+    def _feed(self, call, tokens, progress):
+        options = _options("scout_prefill_options", {})
+        with _Progress(progress).attach(options):
+            call(self.handle, tokens, options, None)
+
+    def prefill(self, tokens, progress=None):
+        """Appends tokens. progress(done, total); something true cancels: Cancelled is raised."""
+        self._feed(native.scout_session_prefill, tokens, progress)
+
+    def sync(self, tokens, progress=None):
+        """Makes the session hold exactly these tokens."""
+        self._feed(native.scout_session_sync, tokens, progress)
+
+    def decode(self, options=None):
+        """Draws, appends and returns a token; options from sampling()."""
+        return native.scout_session_decode(self.handle, options)
+
+    def generate(self, tokenizer, max_tokens=256, options=None):
+        """Yields the text of an answer as it comes, until a token that ends it."""
+        with tokenizer.detokenizer() as detokenizer:
+            for _ in range(max_tokens):
+                token = self.decode(options)
+                if tokenizer.is_end(token):
+                    break
+                if piece := detokenizer.push(token):
+                    yield piece
+            if piece := detokenizer.flush():
+                yield piece
+
+    def logits(self, vocab_size):
+        """Of the last token."""
+        return array.array("f", native.scout_session_logits(self.handle, vocab_size))
+
+    def rewind(self, position):
+        native.scout_session_rewind(self.handle, position)
+
+    def fork(self, max_tokens=0):
+        fork = Session(native.scout_session_fork(self.handle, max_tokens))
+        fork._logs = self._logs
+        return fork
+
+    @property
+    def position(self):
+        return native.scout_session_position(self.handle)
+
+    @property
+    def tokens(self):
+        return native.scout_session_tokens(self.handle, self.position)

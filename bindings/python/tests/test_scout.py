@@ -1,0 +1,162 @@
+"""The Python module on models/tiny: load, stream, cancel, free in any order.
+
+SPDX-License-Identifier: Apache-2.0
+
+usage: test_scout.py MODEL
+"""
+import gc
+import itertools
+import math
+import sys
+import threading
+import time
+import unittest
+
+import scout
+from scout import native
+
+MODEL = sys.argv.pop(1)
+QUESTION = [("user", "What is the capital of France?")]
+ANSWER = "The capital of France is Paris."
+
+
+class Everything(unittest.TestCase):
+    def open(self, **options):
+        model = scout.Model(MODEL)
+        engine = model.engine(n_threads=1, **options)
+        return model, model.tokenizer, engine, engine.session()
+
+    def test_loads_with_progress_and_information(self):
+        seen = []
+        with scout.Model(MODEL, progress=lambda done, total: seen.append((done, total))) as model:
+            self.assertEqual(model.info.vocab_size, 768)
+        self.assertEqual(seen[-1][0], seen[-1][1])
+        self.assertTrue(scout.version().startswith("0."))
+
+    def test_streams(self):
+        model, tokenizer, engine, session = self.open()
+        with model, engine, session:
+            session.sync(tokenizer.chat(QUESTION))
+            pieces = list(session.generate(tokenizer))
+            self.assertGreater(len(pieces), 3)
+            self.assertEqual("".join(pieces), ANSWER)
+
+    def test_a_callback_cancels_a_load_and_a_prefill(self):
+        with self.assertRaises(scout.Cancelled):
+            scout.Model(MODEL, progress=lambda done, total: True)
+        model, _, engine, session = self.open(max_step_tokens=16)
+        calls = []
+
+        def second(done, total):
+            calls.append((done, total))
+            return len(calls) == 2
+        with self.assertRaises(scout.Cancelled) as caught:
+            session.prefill([5] * 100, progress=second)
+        self.assertEqual(caught.exception.code, native.SCOUT_CANCELLED)
+        self.assertEqual(calls, [(16, 100), (32, 100)])
+        self.assertEqual(session.position, 32)
+        session.sync([5] * 100)
+        self.assertEqual(session.tokens, [5] * 100)
+
+    def test_what_a_callback_raises_is_the_cause(self):
+        _, _, _, session = self.open()
+
+        def broken(done, total):
+            raise KeyError("mine")
+        with self.assertRaises(scout.Cancelled) as caught:
+            session.prefill([5] * 10, progress=broken)
+        self.assertIsInstance(caught.exception.__cause__, KeyError)
+
+    def test_frees_in_any_order(self):
+        for order in itertools.permutations(range(4)):
+            handles = list(self.open())
+            for i in order:
+                handles[i].close()
+                handles[i].close()
+            with self.assertRaises(ValueError):
+                handles[3].prefill([1])
+        handles = None
+        gc.collect()
+
+    def test_children_outlive_their_parents(self):
+        model, tokenizer, engine, session = self.open()
+        ids = tokenizer.chat(QUESTION)
+        model.close()
+        engine.close()
+        session.prefill(ids)
+        with session.fork(max_tokens=512) as fork:
+            session.close()
+            self.assertEqual("".join(fork.generate(tokenizer)), ANSWER)
+
+    def test_errors_have_code_place_and_class(self):
+        with self.assertRaises(scout.Error) as caught:
+            scout.Model("/no/such/model")
+        self.assertEqual(caught.exception.code, native.SCOUT_NOT_FOUND)
+        self.assertIn("/no/such/model", str(caught.exception))
+        _, _, engine, session = self.open()
+        with self.assertRaises(scout.Error) as caught:
+            session.prefill([1 << 30])
+        self.assertEqual(caught.exception.code, native.SCOUT_INVALID_ARGUMENT)
+        with self.assertRaises(OverflowError):
+            session.prefill([1 << 40])
+        with self.assertRaises(TypeError):
+            session.prefill(["a"])
+        with self.assertRaises(TypeError):
+            scout.sampling(temprature=1)
+
+    def test_blocking_calls_release_the_gil_and_a_second_caller_is_told(self):
+        _, _, _, session = self.open(backend=native.SCOUT_BACKEND_REFERENCE, max_step_tokens=16)
+        ticks, busy, started = [0], [], threading.Event()
+
+        def work():
+            session.prefill([5] * 600, progress=lambda done, total: started.set())
+        worker = threading.Thread(target=work)
+        worker.start()
+        started.wait()
+        while worker.is_alive():
+            ticks[0] += 1
+            try:
+                session.rewind(0)
+            except scout.Busy:
+                busy.append(1)
+                time.sleep(0.001)
+            else:
+                break
+        worker.join()
+        self.assertGreater(len(busy), 0)
+
+    def test_sampling_options_and_log_probabilities(self):
+        model, _, _, session = self.open()
+        session.prefill([5, 6, 7])
+        logits = session.logits(model.info.vocab_size)
+        best = max(range(len(logits)), key=logits.__getitem__)
+        own, top = scout.logprobs(logits, best, 3)
+        self.assertEqual(top[0], (best, own))
+        self.assertLess(sum(math.exp(p) for _, p in top), 1)
+        self.assertNotEqual(session.decode(scout.sampling(logit_bias={best: -math.inf})), best)
+        session.rewind(3)
+        self.assertEqual(session.decode(), best)
+        a = scout.sampling(temperature=2, seed=5, presence_penalty=0.5)
+        drawn = [session.decode(a) for _ in range(20)]
+        session.rewind(4)
+        self.assertEqual([session.decode(a) for _ in range(20)], drawn)
+
+    def test_log_lines_arrive(self):
+        lines = []
+        engine = scout.Model(MODEL).engine(n_threads=1, log=lambda level, text: lines.append(text),
+                                           log_level=native.SCOUT_LOG_DEBUG)
+        engine.session().close()
+        self.assertTrue(lines)
+        self.assertTrue(all(isinstance(line, str) for line in lines))
+
+    def test_text_and_tokens(self):
+        tokenizer = scout.Tokenizer.load(MODEL)
+        text = "Hello, w\u00f6rld \u20ac"
+        ids = tokenizer.encode(text)
+        self.assertEqual(tokenizer.decode(ids).decode(), text)
+        with tokenizer.detokenizer() as detokenizer:
+            self.assertEqual("".join(map(detokenizer.push, ids)) + detokenizer.flush(), text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,302 @@
+// scout batch: results, bad lines, resuming after any kind of stop. SPDX-License-Identifier:
+// Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "tests/tools/run_command.h"
+
+namespace scout::tool_test {
+namespace {
+
+using Json = nlohmann::json;
+
+class Batch : public testing::Test {
+ protected:
+  Words Command(const Words& more = {}) const {
+    Words words = {"batch", "-q", "-m", TinyModel(), in_, out_, "--threads", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  Result Run(const Words& more = {}) const { return Scout(Command(more)); }
+
+  // Results by line; fails where a line is answered twice.
+  std::map<int, Json> Results() const {
+    std::map<int, Json> results;
+    std::istringstream lines(ReadFile(out_));
+    for (std::string line; std::getline(lines, line);) {
+      Json json = Json::parse(line, nullptr, false);
+      EXPECT_TRUE(json.is_object()) << line;
+      EXPECT_TRUE(results.emplace(json.value("line", -1), json).second) << "twice: " << line;
+    }
+    return results;
+  }
+
+  Folder folder_;
+  const std::string in_ = folder_.path("in.jsonl"), out_ = folder_.path("out.jsonl");
+};
+
+TEST_F(Batch, AnswersAsRunDoes) {
+  WriteFile(in_, R"({"id": "a", "prompt": "What is the capital of France?"}
+
+{"id": 7, "messages": [{"role": "user", "content": "What is the capital of Japan?"}]}
+{"prompt": "Hello", "max_tokens": 5, "temperature": 2, "seed": 9, "ignore_end": true}
+)");
+  for (const char* parallel : {"1", "3"}) {
+    std::remove(out_.c_str());
+    Result result = Run({"--chat", "-p", parallel});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    auto results = Results();
+    ASSERT_EQ(results.size(), 3u);
+    EXPECT_EQ(results[1]["id"], "a");
+    EXPECT_EQ(results[1]["text"], "The capital of France is Paris.");
+    EXPECT_EQ(results[1]["finish"], "end");
+    EXPECT_GT(results[1]["prompt_tokens"], 5);
+    EXPECT_EQ(results[3]["id"], 7);
+    EXPECT_EQ(results[3]["text"], "The capital of Japan is Tokyo.");
+    EXPECT_FALSE(results[4].contains("id"));
+    EXPECT_EQ(results[4]["finish"], "length");
+    EXPECT_EQ(results[4]["tokens"], 5);
+    Result run = Scout({"run", "-q", "-m", TinyModel(), "--chat", "Hello", "-n", "5", "--temp", "2",
+                        "--seed", "9", "--ignore-end"});
+    EXPECT_EQ(results[4]["text"].get<std::string>() + "\n", run.out);
+  }
+  // All is answered: nothing more happens.
+  const std::string before = ReadFile(out_);
+  EXPECT_EQ(Run({"--chat"}).code, 0);
+  EXPECT_EQ(ReadFile(out_), before);
+}
+
+TEST_F(Batch, StopStringsEndTheText) {
+  WriteFile(in_, R"({"prompt": "What is the capital of France?", "stop": ["zzz", " France is"]}
+{"prompt": "What is the capital of France?", "stop": "capital"}
+)");
+  ASSERT_EQ(Run({"--chat"}).code, 0);
+  auto results = Results();
+  EXPECT_EQ(results[1]["text"], "The capital of");
+  EXPECT_EQ(results[1]["finish"], "stop");
+  EXPECT_EQ(results[2]["text"], "The ");
+}
+
+TEST_F(Batch, BadLinesAreAnsweredWithWhatIsWrong) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{\"prompt\": ", "not JSON: byte"},
+      {"[1]", "not a JSON object"},
+      {"{}", "needs one of \"prompt\" and \"messages\""},
+      {R"({"prompt": "a", "messages": []})", "needs one of"},
+      {R"({"prompt": 3})", "\"prompt\" is not a string"},
+      {R"({"messages": []})", "\"messages\" is not a list"},
+      {R"({"messages": [{"role": "user"}]})", "\"messages\" is not a list"},
+      {R"({"messages": [{"role": "who", "content": "a"}]})", "who"},
+      {R"({"prompt": "a", "max_tokens": -1})", "\"max_tokens\" is -1"},
+      {R"({"prompt": "a", "max_tokens": 1.5})", "\"max_tokens\" is not a whole number"},
+      {R"({"prompt": "a", "max_tokens": 99999999999999999999})", "\"max_tokens\" is not"},
+      {R"({"prompt": "a", "max_tokens": 1000000000})", "1000000"},
+      {R"({"prompt": "a", "temperature": -1})", "temperature is -1"},
+      {R"({"prompt": "a", "temperature": 1e400})", "not JSON"},
+      {R"({"prompt": "a", "top_p": 0})", "top_p is 0"},
+      {R"({"prompt": "a", "stop": ""})", "\"stop\" is not"},
+      {R"({"prompt": "a", "logit_bias": {"x": 1}})", "\"x\" is not a token id"},
+      {R"({"prompt": "a", "logit_bias": {"99999": 1}})", "logit_bias[0].token is 99999"},
+      {R"({"prompt": "a", "temprature": 1})", "\"temprature\" is no field"},
+      {"{\"prompt\": \"a\xff\"}", "not JSON"},
+      {"\x01\x02", "not JSON"},
+  };
+  std::string text;
+  for (auto& [line, part] : cases) text += std::string(line) + "\n";
+  text += R"({"id": 1, "prompt": "What is the capital of France?"})";  // no newline at the end
+  WriteFile(in_, text);
+  Result result = Run({"--chat"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  auto results = Results();
+  ASSERT_EQ(results.size(), std::size(cases) + 1);
+  for (size_t i = 0; i < std::size(cases); ++i) {
+    const Json& json = results[static_cast<int>(i) + 1];
+    EXPECT_FALSE(json.contains("text")) << cases[i].first;
+    EXPECT_NE(json.value("error", "").find(cases[i].second), std::string::npos) << json;
+  }
+  EXPECT_EQ(results[static_cast<int>(std::size(cases)) + 1]["text"],
+            "The capital of France is Paris.");
+}
+
+TEST_F(Batch, ADocumentIsReadOnceForAllQuestions) {
+  std::string document;
+  for (int i = 0; i < 40; ++i) document += "The cat sat on mat " + std::to_string(i) + ". ";
+  WriteFile(folder_.path("doc"), document);
+  WriteFile(in_, "{\"prompt\": \"Who sat?\"}\n{\"prompt\": \"\\n Where?\"}\n{\"prompt\": \"\"}\n");
+  const Words options = {"--chat", "--document", folder_.path("doc"), "-n", "12"};
+  Words parallel = options;
+  parallel.insert(parallel.end(), {"-p", "2"});
+  ASSERT_EQ(Run(parallel).code, 0);
+  auto results = Results();
+  ASSERT_EQ(results.size(), 3u);
+  const std::string questions[] = {"Who sat?", "\n Where?", ""};
+  for (int i = 0; i < 3; ++i) {
+    Result run = Scout(
+        {"run", "-q", "-m", TinyModel(), "--chat", "-n", "12", document + "\n\n" + questions[i]});
+    const auto text = results[i + 1]["text"].get<std::string>();
+    EXPECT_EQ(text + (text.empty() || text.back() != '\n' ? "\n" : ""), run.out) << i;
+  }
+  WriteFile(folder_.path("doc"), document + "!");
+  ExpectFailure(Run(options), 3, "the model, document or options changed");
+}
+
+TEST_F(Batch, ResultsOfAnotherBatchAreRefusedUnchanged) {
+  const std::string first = "{\"prompt\": \"Hello\", \"max_tokens\": 2}\n";
+  WriteFile(in_, first + first);
+  ASSERT_EQ(Run().code, 0);
+  const std::string out = ReadFile(out_);
+  ExpectFailure(Run({"--temp", "1"}), 3, "the model, document or options changed");
+  ExpectFailure(Run({"--mode", "exact"}), 3, "the model, document or options changed");
+  WriteFile(in_, first);
+  ExpectFailure(Run(), 3, "line 2 answers line 2 of the input, which has no such line");
+  WriteFile(in_, "{\"prompt\": \"Hullo\", \"max_tokens\": 2}\n" + first);
+  ExpectFailure(Run(), 3, "the input changed");
+  WriteFile(in_, first + first);
+  EXPECT_EQ(ReadFile(out_), out);
+  WriteFile(out_, out + out);
+  ExpectFailure(Run(), 3, "line 3 answers line 1 of the input a second time");
+  WriteFile(out_, out + "notes\n");
+  ExpectFailure(Run(), 3, "line 3 is no result of scout batch");
+  WriteFile(out_, out + "{\"line\": 1e99}\n");
+  ExpectFailure(Run(), 3, "line 3 is no result of scout batch");
+  WriteFile(out_, out);
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_EQ(ReadFile(out_), out);
+}
+
+TEST_F(Batch, ATornLastLineIsAnsweredAgain) {
+  WriteFile(in_, "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n{\"prompt\": \"Hi\"}\n");
+  ASSERT_EQ(Run().code, 0);
+  const std::string whole = ReadFile(out_);
+  const size_t second = whole.find('\n') + 1;
+  for (size_t size : {second - 1, second, second + 1, whole.size() - 1, size_t{0}, size_t{5}}) {
+    WriteFile(out_, whole.substr(0, size));
+    ASSERT_EQ(Run().code, 0) << size;
+    EXPECT_EQ(ReadFile(out_), whole) << size;
+  }
+  WriteFile(out_, whole.substr(0, second) + std::string(100, '\0'));  // after a power failure
+  ASSERT_EQ(Run().code, 0);
+  EXPECT_EQ(ReadFile(out_), whole);
+}
+
+TEST_F(Batch, FilesAtFaultAreNamed) {
+  ExpectFailure(Run(), 3, in_);
+  WriteFile(in_, "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n");
+  ExpectFailure(Scout({"batch", "-m", TinyModel(), in_}), 2, "OUT.jsonl");
+  ExpectFailure(Scout({"batch", "-q", "-m", TinyModel(), in_, folder_.path("no/out")}), 1,
+                "no/out");
+  ExpectFailure(Scout({"batch", "-q", "-m", TinyModel(), in_, "/dev/full"}), 3, "regular file");
+  ExpectFailure(Scout({"batch", "-q", "-m", TinyModel(), "/dev/null", out_}), 3, "regular file");
+  const int fd = open(out_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  ExpectFailure(Run(), 1, "another batch is writing");
+  close(fd);
+  EXPECT_EQ(Run({"--fsync"}).code, 0);
+  EXPECT_EQ(Results().size(), 1u);
+}
+
+TEST_F(Batch, RequestsWaitForRoom) {
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += "{\"prompt\": \"Hello\", \"max_tokens\": 100}\n";
+  text += "{\"prompt\": \"Hello\", \"max_tokens\": 1500}\n";  // never fits
+  WriteFile(in_, text);
+  Result result = Run({"-p", "4", "--ctx", "64", "--page-tokens", "16"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  auto results = Results();
+  ASSERT_EQ(results.size(), 13u);
+  for (int i = 1; i <= 12; ++i) EXPECT_EQ(results[i]["text"], results[1]["text"]);
+  EXPECT_FALSE(results[1]["text"].get<std::string>().empty());
+  EXPECT_NE(results[13].value("error", "").find("1502"), std::string::npos) << results[13];
+}
+
+TEST_F(Batch, AnInterruptIsResumed) {
+  std::string text;
+  for (int i = 0; i < 400; ++i) {
+    text += "{\"prompt\": \"Hello " + std::to_string(i) + "\", \"max_tokens\": 60}\n";
+  }
+  WriteFile(in_, text);
+  Running run(Command({"--ignore-end", "--backend", "reference"}));
+  while (Results().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  run.Signal(SIGINT);
+  Result result = run.Wait();
+  EXPECT_EQ(result.code, 4);
+  EXPECT_NE(result.err.find("the same command goes on from here"), std::string::npos);
+  EXPECT_LT(Results().size(), 400u);
+}
+
+// Kills the batch with SIGKILL `kills` times, each time at a random moment, starting it again until
+// it ends; whenever it ends, the results must be those of a run that nothing stopped.
+void KillAndResume(const std::string& in, const std::string& out, const Words& command, int kills) {
+  auto read = [&] {
+    std::map<int, Json> results;
+    std::istringstream lines(ReadFile(out));
+    for (std::string line; std::getline(lines, line);) {
+      Json json = Json::parse(line, nullptr, false);
+      EXPECT_TRUE(json.is_object()) << line;
+      EXPECT_TRUE(results.emplace(json.value("line", -1), json).second) << "twice: " << line;
+    }
+    return results;
+  };
+  std::string text;
+  for (int i = 0; i < 60; ++i) {
+    text += "{\"id\": " + std::to_string(i) + ", \"prompt\": \"Hello " + std::to_string(i) +
+            "\", \"max_tokens\": " + std::to_string(10 + i % 30) + "}\n";
+  }
+  WriteFile(in, text);
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(Scout(command).code, 0);
+  const double whole =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto expected = read();
+  ASSERT_EQ(expected.size(), 60u);
+  std::mt19937_64 rng(5);
+  std::remove(out.c_str());
+  int partial = 0;
+  for (int killed = 0; killed < kills;) {
+    Running run(command);
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(whole * 0.6 * static_cast<double>(rng() % 1000) / 1000));
+    run.Signal(SIGKILL);
+    const Result result = run.Wait();
+    if (result.code == 128 + SIGKILL) ++killed;
+    const size_t n = std::count_if(expected.begin(), expected.end(), [](auto&) { return true; });
+    std::istringstream lines(access(out.c_str(), F_OK) == 0 ? ReadFile(out) : "");
+    size_t found = 0;
+    for (std::string line; std::getline(lines, line);) ++found;
+    partial += found > 0 && found < n;
+    if (result.code == 0) {
+      EXPECT_EQ(read(), expected);
+      std::remove(out.c_str());
+    } else {
+      ASSERT_EQ(result.code, 128 + SIGKILL) << result.err;
+    }
+  }
+  EXPECT_GT(partial, 0) << "no kill came in the middle of the work";
+  ASSERT_EQ(Scout(command).code, 0);
+  EXPECT_EQ(read(), expected);
+}
+
+TEST_F(Batch, EachLineIsAnsweredOnceWhateverKillsIt) {
+  KillAndResume(in_, out_, Command({"--ignore-end", "-p", "3"}), 5);
+}
+
+class FullBatch : public Batch {};
+TEST_F(FullBatch, EachLineIsAnsweredOnceAfterTwentyKills) {
+  KillAndResume(in_, out_, Command({"--ignore-end", "-p", "3"}), 20);
+}
+
+}  // namespace
+}  // namespace scout::tool_test

@@ -1,0 +1,61 @@
+// One request of a batch while it is worked on. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/batch_file.h"
+#include "tools/batch_request.h"
+#include "tools/open.h"
+
+namespace scout::tool {
+
+// How a request becomes tokens.
+struct BatchPrompt {
+  const scout_tokenizer* tokenizer = nullptr;
+  bool chat = false, bos = true, has_system = false, has_document = false;
+  std::string system, document;
+
+  Failure Tokens(const BatchRequest& request, std::vector<int32_t>* ids) const;
+  // The tokens with which every question about the document begins.
+  Failure DocumentPrefix(std::vector<int32_t>* ids) const;
+};
+
+class BatchSlot {
+ public:
+  BatchSlot(const BatchLine& line, BatchRequest request)
+      : line_(line), request_(std::move(request)) {}
+
+  // Reads the prompt: in a fork of `document`, or where that is null in a new session.
+  Failure Start(scout_engine* engine, scout_session* document, const BatchPrompt& prompt,
+                const scout_model_info& info);
+  // Goes on with the answer; *over once it is whole.
+  Failure Step(bool* over);
+
+  // After a failure: whether the request is to blame, and whether the KV budget had no room for it.
+  bool at_fault() const { return at_fault_; }
+  bool no_room() const { return no_room_; }
+
+  const BatchLine& line() const { return line_; }
+  const BatchRequest& request() const { return request_; }
+  const std::string& text() const { return text_; }
+  const char* finish() const { return finish_; }
+  int64_t n_prompt() const { return n_prompt_; }
+  int64_t n_answer() const { return n_answer_; }
+
+ private:
+  Failure Fail(scout_status status, scout_error* error);
+  bool Stopped(size_t searched);
+
+  BatchLine line_;
+  BatchRequest request_;
+  const scout_tokenizer* tokenizer_ = nullptr;
+  Session session_;
+  Detokenizer detokenizer_;
+  std::string text_;
+  const char* finish_ = "";
+  int64_t n_prompt_ = 0, n_answer_ = 0, limit_ = 0;
+  bool at_fault_ = false, no_room_ = false, full_ = false;
+};
+
+}  // namespace scout::tool
