@@ -15,8 +15,8 @@
 
 static PyObject *scout_error_maker = NULL;
 
-/* Sets the Python exception of a failed call and frees the error. With the GIL. */
-static void scout_raise(scout_status status, scout_error *error) {
+/* Sets the Python exception of a failure. With the GIL. */
+static void scout_raise_borrowed(scout_status status, const scout_error *error) {
   PyObject *exception = NULL;
   if (scout_error_maker == NULL) {
     PyErr_SetString(PyExc_RuntimeError, scout_status_name(status));
@@ -30,6 +30,9 @@ static void scout_raise(scout_status status, scout_error *error) {
       Py_DECREF(exception);
     }
   }
+}
+static void scout_raise(scout_status status, scout_error *error) {
+  scout_raise_borrowed(status, error);
   scout_error_free(error);
 }
 
@@ -111,6 +114,7 @@ SCOUT_OUT_HANDLE(scout_tool_parser, parser)
 SCOUT_OUT_HANDLE(scout_engine, engine)
 SCOUT_OUT_HANDLE(scout_session, session)
 SCOUT_OUT_HANDLE(scout_session, fork)
+SCOUT_OUT_HANDLE(scout_job, job)
 
 %typemap(in, numinputs=0) int32_t *token (int32_t made = -1) "$1 = &made;"
 %typemap(argout) int32_t *token {
@@ -231,8 +235,11 @@ SCOUT_OUT_BUFFER(char, json, size, PyBytes_FromStringAndSize)
 SCOUT_ARRAY_FIELD(const int64_t *logit_rows)
 SCOUT_ARRAY_FIELD(const scout_logit_bias *logit_bias)
 SCOUT_ARRAY_FIELD(float *logits)
+SCOUT_ARRAY_FIELD(const int32_t *stop_tokens)
+SCOUT_ARRAY_FIELD(const char *const *stop_strings)
 SCOUT_ARRAY_FIELD(const char *tools)
-%typemap(memberin) const char *tools "$1 = ($1_ltype)$input;"
+SCOUT_ARRAY_FIELD(const char *cache_dir)
+%typemap(memberin) const char *tools, const char *cache_dir "$1 = ($1_ltype)$input;"
 /* The maker is called as maker(code, name, message, file, tensor, offset), texts as bytes. */
 %nothread;
 %inline %{
@@ -254,6 +261,7 @@ void set_error_maker(PyObject *maker) {
 %immutable scout_chat_message::content;
 %immutable scout_tool_call::name;
 %immutable scout_tool_call::arguments;
+%immutable scout_event::text;
 %immutable scout_tool_event::name;
 %immutable scout_tool_event::text;
 %immutable scout_tool_event::reason;
@@ -275,4 +283,34 @@ void scout_py_message_set(scout_chat_message *messages, int64_t i, PyObject *rol
   messages[i].content_bytes = PyBytes_Size(content);
 }
 void scout_py_messages_free(scout_chat_message *messages) { free(messages); }
+%}
+
+/* What an event points to, copied before the job's next poll; its error as an exception. */
+%inline %{
+scout_event *scout_py_event(void) {
+  scout_event *event = (scout_event *)calloc(1, sizeof *event);
+  if (event != NULL) event->struct_size = sizeof *event;
+  return event;
+}
+void scout_py_event_free(scout_event *event) { free(event); }
+PyObject *scout_py_event_text(const scout_event *event) {
+  return PyBytes_FromStringAndSize(event->text, (Py_ssize_t)event->text_bytes);
+}
+PyObject *scout_py_event_logits(const scout_event *event, int64_t n) {
+  return PyBytes_FromStringAndSize((const char *)event->logits, (Py_ssize_t)(n * sizeof(float)));
+}
+PyObject *scout_py_event_top(const scout_event *event) {
+  PyObject *list = PyList_New(0);
+  int32_t i;
+  for (i = 0; list != NULL && i < event->n_top; ++i) {
+    PyObject *pair = Py_BuildValue("if", (int)event->top_tokens[i], event->top_logprobs[i]);
+    if (pair == NULL || PyList_Append(list, pair) != 0) Py_CLEAR(list);
+    Py_XDECREF(pair);
+  }
+  return list;
+}
+PyObject *scout_py_event_raise(const scout_event *event) {
+  scout_raise_borrowed(scout_error_code(event->error), event->error);
+  return NULL;
+}
 %}

@@ -2,9 +2,10 @@
 
     with scout.Model("models/tiny") as model, model.engine() as engine:
         with engine.session() as session:
-            session.sync(model.tokenizer.chat([("user", "What is the capital of France?")]))
-            for piece in session.generate(model.tokenizer):
-                print(piece, end="", flush=True)
+            question = model.tokenizer.chat([("user", "What is the capital of France?")])
+            with session.submit(question) as job:
+                for piece in job:
+                    print(piece, end="", flush=True)
 
 Objects are freed by close(), at the end of a `with` block or with their last reference, in any order: a
 child keeps what it needs of its parent. Blocking calls release the GIL. scout.h has the rules in full.
@@ -12,12 +13,13 @@ child keeps what it needs of its parent. Blocking calls release the GIL. scout.h
 SPDX-License-Identifier: Apache-2.0
 """
 import array
+import ctypes
 import os
 import struct
 
 from . import native
 
-__all__ = ["Model", "Tokenizer", "Detokenizer", "Engine", "Session", "Error", "Cancelled", "Busy",
+__all__ = ["Model", "Tokenizer", "Detokenizer", "Engine", "Session", "Job", "Error", "Cancelled", "Busy",
            "OutOfMemory", "sampling", "logprobs", "version"]
 
 
@@ -157,8 +159,10 @@ class Model(_Handle):
 
     _free = native.scout_model_free
 
-    def __init__(self, path, progress=None, log=None, **options):
+    def __init__(self, path, progress=None, log=None, cache_dir=None, **options):
         filled = _options("scout_model_options", options)
+        folder = None if cache_dir is None else os.fsencode(cache_dir)
+        filled.cache_dir = folder
         self._log = _attach_log(filled, log)
         with _Progress(progress).attach(filled):
             super().__init__(native.scout_model_load(os.fsencode(path), filled))
@@ -287,6 +291,19 @@ class Session(_Handle):
             if piece := detokenizer.flush():
                 yield piece
 
+    def submit(self, tokens, options=None, stop=(), stop_tokens=(), **values):
+        """Starts a job that makes the session hold `tokens` and draws an answer. options from
+        sampling(); stop: strings; other names are fields of scout_job_options."""
+        filled = _options("scout_job_options", values)
+        filled.sampling = options
+        strings = (ctypes.c_char_p * len(stop))(*(text.encode() for text in stop))
+        pointers, ids = bytes(strings), array.array("i", stop_tokens).tobytes()
+        filled.stop_strings, filled.n_stop_strings = pointers, len(stop)
+        filled.stop_tokens, filled.n_stop_tokens = ids, len(stop_tokens)
+        job = Job(native.scout_job_submit(self.handle, tokens, filled))
+        job._logs = self._logs
+        return job
+
     def logits(self, vocab_size):
         """Of the last token."""
         return array.array("f", native.scout_session_logits(self.handle, vocab_size))
@@ -306,3 +323,61 @@ class Session(_Handle):
     @property
     def tokens(self):
         return native.scout_session_tokens(self.handle, self.position)
+
+
+class Job(_Handle):
+    """Work that the engine does while the caller goes on. Iterating gives the text of the answer as it
+    comes; poll() gives each event. Read by one thread at a time; cancelled and closed from any."""
+
+    _free = native.scout_job_free
+    _logs = ()
+
+    #: Of the final event, once it was read: reason (native.SCOUT_DONE_*), generated, kept, computed,
+    #: seconds_prefill, seconds_decode, ...
+    result = None
+
+    def poll(self, timeout=None):
+        """The next event as a dict, or None where none came in `timeout` seconds (None: no limit). Raises
+        the error that ended the job; after the final event INVALID_STATE."""
+        event = native.scout_py_event()
+        try:
+            native.scout_job_poll(self.handle, -1 if timeout is None else int(timeout * 1000), event)
+            kind = event.kind
+            if kind == native.SCOUT_EVENT_NONE:
+                return None
+            if kind == native.SCOUT_EVENT_ERROR:
+                native.scout_py_event_raise(event)
+            out = {"kind": kind}
+            if kind == native.SCOUT_EVENT_PROGRESS:
+                names = ("done", "total", "seconds_left", "kept")
+            elif kind == native.SCOUT_EVENT_TOKEN:
+                names = ("token", "position", "logprob")
+                out["top"] = native.scout_py_event_top(event)
+            elif kind == native.SCOUT_EVENT_DONE:
+                names = ("reason", "stop_index", "position", "kept", "dropped", "computed", "generated",
+                         "seconds_queued", "seconds_prefill", "seconds_decode")
+            else:
+                names = ("position",)
+            out.update((name, getattr(event, name)) for name in names)
+            if kind in (native.SCOUT_EVENT_TOKEN, native.SCOUT_EVENT_DONE):
+                out["text"] = native.scout_py_event_text(event).decode()
+            if kind == native.SCOUT_EVENT_DONE:
+                self.result = out
+            return out
+        finally:
+            native.scout_py_event_free(event)
+
+    def __iter__(self):
+        while self.result is None:
+            event = self.poll()
+            if event.get("text"):
+                yield event["text"]
+
+    def wait(self):
+        """Reads to the end and returns the result."""
+        for _ in self:
+            pass
+        return self.result
+
+    def cancel(self):
+        native.scout_job_cancel(self.handle)

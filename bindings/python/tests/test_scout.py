@@ -67,6 +67,49 @@ class Everything(unittest.TestCase):
             session.prefill([5] * 10, progress=broken)
         self.assertIsInstance(caught.exception.__cause__, KeyError)
 
+    def test_a_job_streams_and_says_how_it_ended(self):
+        _, tokenizer, _, session = self.open()
+        with session.submit(tokenizer.chat(QUESTION)) as job:
+            pieces = list(job)
+            self.assertEqual("".join(pieces), ANSWER)
+            self.assertGreater(len(pieces), 3)
+            self.assertEqual(job.result["reason"], native.SCOUT_DONE_END_TOKEN)
+            self.assertEqual(job.result["generated"], session.position - job.result["computed"])
+            with self.assertRaises(scout.Error) as caught:
+                job.poll()
+            self.assertEqual(caught.exception.code, native.SCOUT_INVALID_STATE)
+        with session.submit(tokenizer.chat(QUESTION), stop=["zzz", " is"], top_logprobs=2) as job:
+            tokens = []
+            while job.result is None:
+                event = job.poll()
+                if event["kind"] == native.SCOUT_EVENT_TOKEN:
+                    tokens.append(event)
+            self.assertEqual("".join(e["text"] for e in tokens) + job.result["text"],
+                             "The capital of France")
+            self.assertEqual(job.result["stop_index"], 1)
+            self.assertEqual(tokens[0]["top"][0], (tokens[0]["token"], tokens[0]["logprob"]))
+
+    def test_a_job_is_cancelled_from_another_thread(self):
+        _, _, _, session = self.open(backend=native.SCOUT_BACKEND_REFERENCE)
+        with session.submit([5] * 50, flags=native.SCOUT_JOB_IGNORE_END) as job:
+            next(iter(job))
+            with self.assertRaises(scout.Busy):
+                session.rewind(0)
+            worker = threading.Thread(target=job.cancel)
+            worker.start()
+            self.assertEqual(job.wait()["reason"], native.SCOUT_DONE_CANCELLED)
+            worker.join()
+        session.rewind(0)
+
+    def test_a_job_outlives_everything(self):
+        model, tokenizer, engine, session = self.open()
+        job = session.submit(tokenizer.chat(QUESTION))
+        for handle in (session, engine, model, tokenizer):
+            handle.close()
+        self.assertEqual("".join(job), ANSWER)
+        _, _, _, session = self.open()
+        session.submit([5] * 500, flags=native.SCOUT_JOB_IGNORE_END).close()  # closed while it runs
+
     def test_frees_in_any_order(self):
         for order in itertools.permutations(range(4)):
             handles = list(self.open())

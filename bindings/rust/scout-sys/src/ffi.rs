@@ -23,11 +23,14 @@ pub const SCOUT_FORKED: i32 = 12;
 pub const SCOUT_NO_THREAD: i32 = 13;
 pub const SCOUT_BUFFER_TOO_SMALL: i32 = 14;
 pub const SCOUT_INTERNAL: i32 = 15;
+pub const SCOUT_QUEUE_FULL: i32 = 16;
 pub const SCOUT_LOG_ERROR: i32 = 0;
 pub const SCOUT_LOG_WARNING: i32 = 1;
 pub const SCOUT_LOG_INFO: i32 = 2;
 pub const SCOUT_LOG_DEBUG: i32 = 3;
 pub const SCOUT_MODEL_METADATA_ONLY: i32 = 1;
+pub const SCOUT_MODEL_DIGEST: i32 = 2;
+pub const SCOUT_MODEL_FRESH_DIGEST: i32 = 4;
 pub const SCOUT_KEEP: i32 = -1;
 pub const SCOUT_ENCODE_BOS: i32 = 1;
 pub const SCOUT_ENCODE_SPECIAL: i32 = 2;
@@ -63,6 +66,27 @@ pub const SCOUT_KV_AUTO: i32 = 0;
 pub const SCOUT_KV_F32: i32 = 1;
 pub const SCOUT_KV_F16: i32 = 2;
 pub const SCOUT_KV_BF16: i32 = 3;
+pub const SCOUT_JOB_APPEND: i32 = 1;
+pub const SCOUT_JOB_IGNORE_END: i32 = 2;
+pub const SCOUT_JOB_SPECIAL_TEXT: i32 = 4;
+pub const SCOUT_EVENT_NONE: i32 = 0;
+pub const SCOUT_EVENT_PROGRESS: i32 = 1;
+pub const SCOUT_EVENT_TOKEN: i32 = 2;
+pub const SCOUT_EVENT_ROW: i32 = 3;
+pub const SCOUT_EVENT_DONE: i32 = 4;
+pub const SCOUT_EVENT_ERROR: i32 = 5;
+pub const SCOUT_DONE_END_TOKEN: i32 = 1;
+pub const SCOUT_DONE_STOP_TOKEN: i32 = 2;
+pub const SCOUT_DONE_STOP_STRING: i32 = 3;
+pub const SCOUT_DONE_MAX_TOKENS: i32 = 4;
+pub const SCOUT_DONE_CAPACITY: i32 = 5;
+pub const SCOUT_DONE_CANCELLED: i32 = 6;
+pub const SCOUT_DONE_DEADLINE: i32 = 7;
+pub const SCOUT_JOB_QUEUED: i32 = 0;
+pub const SCOUT_JOB_PREFILL: i32 = 1;
+pub const SCOUT_JOB_DECODE: i32 = 2;
+pub const SCOUT_JOB_PAUSED: i32 = 3;
+pub const SCOUT_JOB_OVER: i32 = 4;
 
 #[repr(C)]
 pub struct scout_error {
@@ -99,6 +123,11 @@ pub struct scout_session {
     _private: [u8; 0],
     _not_send: std::marker::PhantomData<*mut u8>,
 }
+#[repr(C)]
+pub struct scout_job {
+    _private: [u8; 0],
+    _not_send: std::marker::PhantomData<*mut u8>,
+}
 
 pub type scout_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
 pub type scout_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, done: i64, total: i64) -> i32>;
@@ -124,6 +153,8 @@ pub struct scout_model_options {
     pub rope_low_freq_factor: f64,
     pub rope_high_freq_factor: f64,
     pub rope_original_context: i64,
+    pub cache_dir: *const c_char,
+    pub n_threads: i64,
 }
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -215,6 +246,8 @@ pub struct scout_engine_options {
     pub log_user: *mut c_void,
     pub log_level: i32,
     pub max_sessions: i32,
+    pub max_jobs: i32,
+    pub max_mixed_tokens: i32,
 }
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -231,6 +264,22 @@ pub struct scout_engine_stats {
     pub expert_groups: i64,
     pub backend: [c_char; 24],
     pub isa: [c_char; 24],
+    pub jobs_queued: i64,
+    pub jobs_running: i64,
+    pub jobs_paused: i64,
+    pub jobs_submitted: i64,
+    pub jobs_refused: i64,
+    pub jobs_failed: i64,
+    pub jobs_done: [i64; 8],
+    pub tokens_prefilled: i64,
+    pub tokens_decoded: i64,
+    pub steps: i64,
+    pub steps_by_rows: [i64; 12],
+    pub seconds_embedding: f64,
+    pub seconds_attention: f64,
+    pub seconds_ffn: f64,
+    pub seconds_head: f64,
+    pub seconds_sampling: f64,
 }
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -285,6 +334,53 @@ pub struct scout_sampling_options {
     pub logit_bias: *const scout_logit_bias,
     pub n_logit_bias: i64,
 }
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct scout_job_options {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub max_new_tokens: i64,
+    pub sampling: *const scout_sampling_options,
+    pub stop_tokens: *const i32,
+    pub n_stop_tokens: i64,
+    pub stop_strings: *const *const c_char,
+    pub n_stop_strings: i64,
+    pub logit_rows: *const i64,
+    pub n_logit_rows: i64,
+    pub top_logprobs: i32,
+    pub priority: i32,
+    pub deadline_ms: i64,
+    pub event_capacity: i64,
+}
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct scout_event {
+    pub struct_size: u32,
+    pub kind: i32,
+    pub token: i32,
+    pub reason: i32,
+    pub stop_index: i32,
+    pub n_top: i32,
+    pub top_tokens: *const i32,
+    pub top_logprobs: *const f32,
+    pub logprob: f32,
+    pub reserved: u32,
+    pub position: i64,
+    pub text: *const c_char,
+    pub text_bytes: i64,
+    pub logits: *const f32,
+    pub done: i64,
+    pub total: i64,
+    pub seconds_left: f64,
+    pub error: *const scout_error,
+    pub kept: i64,
+    pub dropped: i64,
+    pub computed: i64,
+    pub generated: i64,
+    pub seconds_queued: f64,
+    pub seconds_prefill: f64,
+    pub seconds_decode: f64,
+}
 
 extern "C" {
     pub fn scout_version() -> u32;
@@ -324,6 +420,7 @@ extern "C" {
     pub fn scout_engine_options_init(options: *mut scout_engine_options);
     pub fn scout_engine_create(model: *mut scout_model, options: *const scout_engine_options, engine: *mut *mut scout_engine, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_engine_free(engine: *mut scout_engine);
+    pub fn scout_engine_close(engine: *mut scout_engine, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_engine_get_stats(engine: *const scout_engine, stats: *mut scout_engine_stats, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_session_options_init(options: *mut scout_session_options);
     pub fn scout_session_create(engine: *mut scout_engine, options: *const scout_session_options, session: *mut *mut scout_session, error: *mut *mut scout_error) -> scout_status;
@@ -340,6 +437,13 @@ extern "C" {
     pub fn scout_sampling_options_init(options: *mut scout_sampling_options);
     pub fn scout_session_decode(session: *mut scout_session, sampling: *const scout_sampling_options, token: *mut i32, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_logprobs(logits: *const f32, n_logits: i64, token: i32, logprob: *mut f32, n_top: i64, top_ids: *mut i32, top_logprobs: *mut f32, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_options_init(options: *mut scout_job_options);
+    pub fn scout_job_submit(session: *mut scout_session, tokens: *const i32, n_tokens: i64, options: *const scout_job_options, job: *mut *mut scout_job, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_poll(job: *mut scout_job, timeout_ms: i64, event: *mut scout_event, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_wait(job: *mut scout_job, timeout_ms: i64, event: *mut scout_event, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_cancel(job: *mut scout_job, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_state(job: *const scout_job) -> i32;
+    pub fn scout_job_free(job: *mut scout_job);
 }
 
 /// Constants, sizes and offsets as this file has them, for the layout test.
@@ -365,11 +469,14 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("SCOUT_NO_THREAD", SCOUT_NO_THREAD as i64),
         ("SCOUT_BUFFER_TOO_SMALL", SCOUT_BUFFER_TOO_SMALL as i64),
         ("SCOUT_INTERNAL", SCOUT_INTERNAL as i64),
+        ("SCOUT_QUEUE_FULL", SCOUT_QUEUE_FULL as i64),
         ("SCOUT_LOG_ERROR", SCOUT_LOG_ERROR as i64),
         ("SCOUT_LOG_WARNING", SCOUT_LOG_WARNING as i64),
         ("SCOUT_LOG_INFO", SCOUT_LOG_INFO as i64),
         ("SCOUT_LOG_DEBUG", SCOUT_LOG_DEBUG as i64),
         ("SCOUT_MODEL_METADATA_ONLY", SCOUT_MODEL_METADATA_ONLY as i64),
+        ("SCOUT_MODEL_DIGEST", SCOUT_MODEL_DIGEST as i64),
+        ("SCOUT_MODEL_FRESH_DIGEST", SCOUT_MODEL_FRESH_DIGEST as i64),
         ("SCOUT_KEEP", SCOUT_KEEP as i64),
         ("SCOUT_ENCODE_BOS", SCOUT_ENCODE_BOS as i64),
         ("SCOUT_ENCODE_SPECIAL", SCOUT_ENCODE_SPECIAL as i64),
@@ -405,6 +512,27 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("SCOUT_KV_F32", SCOUT_KV_F32 as i64),
         ("SCOUT_KV_F16", SCOUT_KV_F16 as i64),
         ("SCOUT_KV_BF16", SCOUT_KV_BF16 as i64),
+        ("SCOUT_JOB_APPEND", SCOUT_JOB_APPEND as i64),
+        ("SCOUT_JOB_IGNORE_END", SCOUT_JOB_IGNORE_END as i64),
+        ("SCOUT_JOB_SPECIAL_TEXT", SCOUT_JOB_SPECIAL_TEXT as i64),
+        ("SCOUT_EVENT_NONE", SCOUT_EVENT_NONE as i64),
+        ("SCOUT_EVENT_PROGRESS", SCOUT_EVENT_PROGRESS as i64),
+        ("SCOUT_EVENT_TOKEN", SCOUT_EVENT_TOKEN as i64),
+        ("SCOUT_EVENT_ROW", SCOUT_EVENT_ROW as i64),
+        ("SCOUT_EVENT_DONE", SCOUT_EVENT_DONE as i64),
+        ("SCOUT_EVENT_ERROR", SCOUT_EVENT_ERROR as i64),
+        ("SCOUT_DONE_END_TOKEN", SCOUT_DONE_END_TOKEN as i64),
+        ("SCOUT_DONE_STOP_TOKEN", SCOUT_DONE_STOP_TOKEN as i64),
+        ("SCOUT_DONE_STOP_STRING", SCOUT_DONE_STOP_STRING as i64),
+        ("SCOUT_DONE_MAX_TOKENS", SCOUT_DONE_MAX_TOKENS as i64),
+        ("SCOUT_DONE_CAPACITY", SCOUT_DONE_CAPACITY as i64),
+        ("SCOUT_DONE_CANCELLED", SCOUT_DONE_CANCELLED as i64),
+        ("SCOUT_DONE_DEADLINE", SCOUT_DONE_DEADLINE as i64),
+        ("SCOUT_JOB_QUEUED", SCOUT_JOB_QUEUED as i64),
+        ("SCOUT_JOB_PREFILL", SCOUT_JOB_PREFILL as i64),
+        ("SCOUT_JOB_DECODE", SCOUT_JOB_DECODE as i64),
+        ("SCOUT_JOB_PAUSED", SCOUT_JOB_PAUSED as i64),
+        ("SCOUT_JOB_OVER", SCOUT_JOB_OVER as i64),
         ("scout_model_options", std::mem::size_of::<scout_model_options>() as i64),
         ("scout_model_options.struct_size", std::mem::offset_of!(scout_model_options, struct_size) as i64),
         ("scout_model_options.flags", std::mem::offset_of!(scout_model_options, flags) as i64),
@@ -424,6 +552,8 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_model_options.rope_low_freq_factor", std::mem::offset_of!(scout_model_options, rope_low_freq_factor) as i64),
         ("scout_model_options.rope_high_freq_factor", std::mem::offset_of!(scout_model_options, rope_high_freq_factor) as i64),
         ("scout_model_options.rope_original_context", std::mem::offset_of!(scout_model_options, rope_original_context) as i64),
+        ("scout_model_options.cache_dir", std::mem::offset_of!(scout_model_options, cache_dir) as i64),
+        ("scout_model_options.n_threads", std::mem::offset_of!(scout_model_options, n_threads) as i64),
         ("scout_model_info", std::mem::size_of::<scout_model_info>() as i64),
         ("scout_model_info.struct_size", std::mem::offset_of!(scout_model_info, struct_size) as i64),
         ("scout_model_info.n_layers", std::mem::offset_of!(scout_model_info, n_layers) as i64),
@@ -494,6 +624,8 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_engine_options.log_user", std::mem::offset_of!(scout_engine_options, log_user) as i64),
         ("scout_engine_options.log_level", std::mem::offset_of!(scout_engine_options, log_level) as i64),
         ("scout_engine_options.max_sessions", std::mem::offset_of!(scout_engine_options, max_sessions) as i64),
+        ("scout_engine_options.max_jobs", std::mem::offset_of!(scout_engine_options, max_jobs) as i64),
+        ("scout_engine_options.max_mixed_tokens", std::mem::offset_of!(scout_engine_options, max_mixed_tokens) as i64),
         ("scout_engine_stats", std::mem::size_of::<scout_engine_stats>() as i64),
         ("scout_engine_stats.struct_size", std::mem::offset_of!(scout_engine_stats, struct_size) as i64),
         ("scout_engine_stats.n_threads", std::mem::offset_of!(scout_engine_stats, n_threads) as i64),
@@ -507,6 +639,22 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_engine_stats.expert_groups", std::mem::offset_of!(scout_engine_stats, expert_groups) as i64),
         ("scout_engine_stats.backend", std::mem::offset_of!(scout_engine_stats, backend) as i64),
         ("scout_engine_stats.isa", std::mem::offset_of!(scout_engine_stats, isa) as i64),
+        ("scout_engine_stats.jobs_queued", std::mem::offset_of!(scout_engine_stats, jobs_queued) as i64),
+        ("scout_engine_stats.jobs_running", std::mem::offset_of!(scout_engine_stats, jobs_running) as i64),
+        ("scout_engine_stats.jobs_paused", std::mem::offset_of!(scout_engine_stats, jobs_paused) as i64),
+        ("scout_engine_stats.jobs_submitted", std::mem::offset_of!(scout_engine_stats, jobs_submitted) as i64),
+        ("scout_engine_stats.jobs_refused", std::mem::offset_of!(scout_engine_stats, jobs_refused) as i64),
+        ("scout_engine_stats.jobs_failed", std::mem::offset_of!(scout_engine_stats, jobs_failed) as i64),
+        ("scout_engine_stats.jobs_done", std::mem::offset_of!(scout_engine_stats, jobs_done) as i64),
+        ("scout_engine_stats.tokens_prefilled", std::mem::offset_of!(scout_engine_stats, tokens_prefilled) as i64),
+        ("scout_engine_stats.tokens_decoded", std::mem::offset_of!(scout_engine_stats, tokens_decoded) as i64),
+        ("scout_engine_stats.steps", std::mem::offset_of!(scout_engine_stats, steps) as i64),
+        ("scout_engine_stats.steps_by_rows", std::mem::offset_of!(scout_engine_stats, steps_by_rows) as i64),
+        ("scout_engine_stats.seconds_embedding", std::mem::offset_of!(scout_engine_stats, seconds_embedding) as i64),
+        ("scout_engine_stats.seconds_attention", std::mem::offset_of!(scout_engine_stats, seconds_attention) as i64),
+        ("scout_engine_stats.seconds_ffn", std::mem::offset_of!(scout_engine_stats, seconds_ffn) as i64),
+        ("scout_engine_stats.seconds_head", std::mem::offset_of!(scout_engine_stats, seconds_head) as i64),
+        ("scout_engine_stats.seconds_sampling", std::mem::offset_of!(scout_engine_stats, seconds_sampling) as i64),
         ("scout_session_options", std::mem::size_of::<scout_session_options>() as i64),
         ("scout_session_options.struct_size", std::mem::offset_of!(scout_session_options, struct_size) as i64),
         ("scout_session_options.reserved", std::mem::offset_of!(scout_session_options, reserved) as i64),
@@ -545,5 +693,46 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_sampling_options.answer_start", std::mem::offset_of!(scout_sampling_options, answer_start) as i64),
         ("scout_sampling_options.logit_bias", std::mem::offset_of!(scout_sampling_options, logit_bias) as i64),
         ("scout_sampling_options.n_logit_bias", std::mem::offset_of!(scout_sampling_options, n_logit_bias) as i64),
+        ("scout_job_options", std::mem::size_of::<scout_job_options>() as i64),
+        ("scout_job_options.struct_size", std::mem::offset_of!(scout_job_options, struct_size) as i64),
+        ("scout_job_options.flags", std::mem::offset_of!(scout_job_options, flags) as i64),
+        ("scout_job_options.max_new_tokens", std::mem::offset_of!(scout_job_options, max_new_tokens) as i64),
+        ("scout_job_options.sampling", std::mem::offset_of!(scout_job_options, sampling) as i64),
+        ("scout_job_options.stop_tokens", std::mem::offset_of!(scout_job_options, stop_tokens) as i64),
+        ("scout_job_options.n_stop_tokens", std::mem::offset_of!(scout_job_options, n_stop_tokens) as i64),
+        ("scout_job_options.stop_strings", std::mem::offset_of!(scout_job_options, stop_strings) as i64),
+        ("scout_job_options.n_stop_strings", std::mem::offset_of!(scout_job_options, n_stop_strings) as i64),
+        ("scout_job_options.logit_rows", std::mem::offset_of!(scout_job_options, logit_rows) as i64),
+        ("scout_job_options.n_logit_rows", std::mem::offset_of!(scout_job_options, n_logit_rows) as i64),
+        ("scout_job_options.top_logprobs", std::mem::offset_of!(scout_job_options, top_logprobs) as i64),
+        ("scout_job_options.priority", std::mem::offset_of!(scout_job_options, priority) as i64),
+        ("scout_job_options.deadline_ms", std::mem::offset_of!(scout_job_options, deadline_ms) as i64),
+        ("scout_job_options.event_capacity", std::mem::offset_of!(scout_job_options, event_capacity) as i64),
+        ("scout_event", std::mem::size_of::<scout_event>() as i64),
+        ("scout_event.struct_size", std::mem::offset_of!(scout_event, struct_size) as i64),
+        ("scout_event.kind", std::mem::offset_of!(scout_event, kind) as i64),
+        ("scout_event.token", std::mem::offset_of!(scout_event, token) as i64),
+        ("scout_event.reason", std::mem::offset_of!(scout_event, reason) as i64),
+        ("scout_event.stop_index", std::mem::offset_of!(scout_event, stop_index) as i64),
+        ("scout_event.n_top", std::mem::offset_of!(scout_event, n_top) as i64),
+        ("scout_event.top_tokens", std::mem::offset_of!(scout_event, top_tokens) as i64),
+        ("scout_event.top_logprobs", std::mem::offset_of!(scout_event, top_logprobs) as i64),
+        ("scout_event.logprob", std::mem::offset_of!(scout_event, logprob) as i64),
+        ("scout_event.reserved", std::mem::offset_of!(scout_event, reserved) as i64),
+        ("scout_event.position", std::mem::offset_of!(scout_event, position) as i64),
+        ("scout_event.text", std::mem::offset_of!(scout_event, text) as i64),
+        ("scout_event.text_bytes", std::mem::offset_of!(scout_event, text_bytes) as i64),
+        ("scout_event.logits", std::mem::offset_of!(scout_event, logits) as i64),
+        ("scout_event.done", std::mem::offset_of!(scout_event, done) as i64),
+        ("scout_event.total", std::mem::offset_of!(scout_event, total) as i64),
+        ("scout_event.seconds_left", std::mem::offset_of!(scout_event, seconds_left) as i64),
+        ("scout_event.error", std::mem::offset_of!(scout_event, error) as i64),
+        ("scout_event.kept", std::mem::offset_of!(scout_event, kept) as i64),
+        ("scout_event.dropped", std::mem::offset_of!(scout_event, dropped) as i64),
+        ("scout_event.computed", std::mem::offset_of!(scout_event, computed) as i64),
+        ("scout_event.generated", std::mem::offset_of!(scout_event, generated) as i64),
+        ("scout_event.seconds_queued", std::mem::offset_of!(scout_event, seconds_queued) as i64),
+        ("scout_event.seconds_prefill", std::mem::offset_of!(scout_event, seconds_prefill) as i64),
+        ("scout_event.seconds_decode", std::mem::offset_of!(scout_event, seconds_decode) as i64),
     ]
 }

@@ -95,6 +95,80 @@ fn streams_an_answer() {
     }
 }
 
+unsafe fn next_event(job: *mut scout_job) -> scout_event {
+    let mut event: scout_event = std::mem::zeroed();
+    event.struct_size = std::mem::size_of::<scout_event>() as u32;
+    let mut error = null_mut();
+    check(scout_job_poll(job, -1, &mut event, &mut error), error);
+    event
+}
+
+#[test]
+fn a_job_streams_after_its_parents_are_freed() {
+    unsafe {
+        let h = open();
+        let ids = chat(h.tokenizer, "What is the capital of France?");
+        let (mut job, mut error) = (null_mut(), null_mut());
+        check(
+            scout_job_submit(h.session, ids.as_ptr(), ids.len() as i64, null(), &mut job, &mut error),
+            error,
+        );
+        scout_engine_free(h.engine);
+        scout_session_free(h.session);
+        scout_model_free(h.model);
+        scout_tokenizer_free(h.tokenizer);
+        let mut answer = Vec::new();
+        let last = loop {
+            let event = next_event(job);
+            if event.kind == SCOUT_EVENT_TOKEN || event.kind == SCOUT_EVENT_DONE {
+                answer.extend_from_slice(std::slice::from_raw_parts(
+                    event.text.cast::<u8>(),
+                    event.text_bytes as usize,
+                ));
+            }
+            if event.kind == SCOUT_EVENT_DONE {
+                break event;
+            }
+            assert_ne!(event.kind, SCOUT_EVENT_ERROR);
+        };
+        assert_eq!(last.reason, SCOUT_DONE_END_TOKEN);
+        assert_eq!(String::from_utf8(answer).unwrap(), "The capital of France is Paris.");
+        scout_job_free(job);
+    }
+}
+
+#[test]
+fn a_job_is_cancelled_from_another_thread() {
+    unsafe {
+        let h = open();
+        let mut options: scout_job_options = std::mem::zeroed();
+        scout_job_options_init(&mut options);
+        options.flags = SCOUT_JOB_IGNORE_END as u32;
+        let ids = [5i32; 50];
+        let (mut job, mut error) = (null_mut(), null_mut());
+        check(scout_job_submit(h.session, ids.as_ptr(), 50, &options, &mut job, &mut error), error);
+        while next_event(job).kind != SCOUT_EVENT_TOKEN {}
+        assert_eq!(scout_session_rewind(h.session, 0, null_mut()), SCOUT_BUSY);
+        let shared = job as usize;
+        std::thread::spawn(move || assert_eq!(scout_job_cancel(shared as *mut scout_job, null_mut()), SCOUT_OK))
+            .join()
+            .unwrap();
+        let last = loop {
+            let event = next_event(job);
+            if event.kind == SCOUT_EVENT_DONE {
+                break event;
+            }
+        };
+        assert_eq!(last.reason, SCOUT_DONE_CANCELLED);
+        scout_job_free(job);
+        check(scout_session_rewind(h.session, 0, &mut error), error);
+        scout_session_free(h.session);
+        scout_tokenizer_free(h.tokenizer);
+        scout_engine_free(h.engine);
+        scout_model_free(h.model);
+    }
+}
+
 unsafe extern "C" fn stop_at_second(user: *mut c_void, _done: i64, _total: i64) -> i32 {
     let calls = user.cast::<i32>();
     *calls += 1;
