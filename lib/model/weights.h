@@ -70,6 +70,10 @@ class WeightPlan {
   absl::Status AddVector(const std::string& name, int64_t n, const float** target);
 
   bool Has(const std::string& name) const { return table_.find(name) != nullptr; }
+  // A linear layer, quantised or not.
+  bool HasModule(const std::string& module) const {
+    return Has(module + ".weight") || Has(module + ".weight_packed") || Has(module + ".qweight");
+  }
   const TensorTable& table() const { return table_; }
   const std::vector<WeightItem>& items() const { return items_; }
   // The tensors that were bound, sorted by name, and the others of the files.

@@ -26,7 +26,7 @@ absl::Status BindExperts(const ModelConfig& config, const std::string& prefix, W
       BindFfn(prefix + "shared_expert.", config.shared_ffn, config.hidden, plan, &layer->shared));
   layer->experts.resize(config.n_experts);
   const std::string experts = prefix + "experts.";
-  if (!plan->Has(experts + "gate_up_proj")) {  // one linear layer per expert
+  if (plan->HasModule(experts + "0.gate_proj")) {  // one linear layer per expert
     for (int64_t e = 0; e < config.n_experts; ++e) {
       SCOUT_RETURN_IF_ERROR(BindFfn(absl::StrCat(experts, e, "."), config.expert_ffn, config.hidden,
                                     plan, &layer->experts[e]));
@@ -57,9 +57,7 @@ absl::Status BindHuggingFace(const TensorTable& table, ModelConfig* config, Weig
   SCOUT_RETURN_IF_ERROR(plan->AddMatrix(outer + embed, config->vocab, hidden, &weights->embedding));
   const std::string head = outer + "lm_head";
   // A file that says "tied" and has a head all the same is taken at its head.
-  for (const char* form : {".weight", ".weight_packed", ".qweight"}) {
-    if (plan->Has(head + form)) config->tied_embeddings = false;
-  }
+  if (plan->HasModule(head)) config->tied_embeddings = false;
   if (!config->tied_embeddings) {
     SCOUT_RETURN_IF_ERROR(plan->AddLinear(head, config->vocab, hidden, &weights->head));
   }

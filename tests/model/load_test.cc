@@ -358,6 +358,55 @@ TEST(Identity, ChangesWithEachOverrideAndNothingElse) {
   EXPECT_EQ(identity(more, {}), base);
 }
 
+TEST(Unused, WhatIsOutsideTheTextModelIsOneNote) {
+  SmallModel small = SmallModel::HuggingFace();
+  const auto base = Load(small);
+  for (const char* name : {"vision_model.class_embedding", "multi_modal_projector.linear_1.weight",
+                           "model.layers.0.self_attn.rotary_emb.inv_freq",
+                           "model.layers.1.self_attn.k_scale", "model.layers.1.self_attn.v_scale",
+                           "optimizer.state.0", "model.layers.0.self_attn.q_proj.input_scale"}) {
+    small.tensors[name] = {"F32", {1}, {1}};
+  }
+  std::vector<std::string> log;
+  LoadOptions options;
+  options.logger = Logger(
+      [](void* user, int32_t level, const char* line) {
+        static_cast<std::vector<std::string>*>(user)->push_back(std::to_string(level) + line);
+      },
+      &log, 2);
+  auto model = Load(small, options);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->identity(), (*base)->identity());
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_NE(log[0].find("7 tensors outside the text model"), std::string::npos) << log[0];
+  EXPECT_NE(log[0].find(", "), std::string::npos) << log[0];
+  log.clear();
+  small.tensors["model.layers.2.input_layernorm.weight"] = {"F32", {1}, {1}};  // of no layer
+  ASSERT_TRUE(Load(small, options).ok());
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[1][0], '1');
+  EXPECT_NE(log[1].find("model.layers.2.input_layernorm.weight"), std::string::npos) << log[1];
+}
+
+TEST(Unused, WhatWouldChangeResultsIsRefused) {
+  for (const char* name :
+       {"model.layers.0.self_attn.q_proj.bias", "model.layers.1.feed_forward.router.bias",
+        "model.layers.1.self_attn.q_norm.weight",
+        "model.layers.1.feed_forward.experts.down_proj_bias",
+        "model.layers.0.self_attn.o_proj.weight_scale", "lm_head.bias", "model.norm.bias"}) {
+    SmallModel small = SmallModel::HuggingFace();
+    small.tensors[name] = {"F32", {1}, {1}};
+    const absl::Status status = Load(small).status();
+    ExpectError(status, StatusCode::kUnimplemented, {name});
+    EXPECT_EQ(PlaceOf(status).tensor, name);
+  }
+  for (const char* name : {"blk.1.attn_output.bias", "blk.0.attn_q_norm.weight", "output.bias"}) {
+    SmallModel small = SmallModel::Gguf();
+    small.tensors[name] = {"F32", {1}, {1}};
+    ExpectError(LoadGguf(small).status(), StatusCode::kUnimplemented, {name});
+  }
+}
+
 TEST(Describe, ParsesBack) {
   LoadOptions options;
   options.overrides.attention_chunk = 4096;
