@@ -93,7 +93,8 @@ std::vector<Case> Cases(const std::string& root, bool is_long) {
   std::vector<Case> cases;
   std::error_code none;
   for (const char* folder :
-       {"scout-small", "scout-tiny", "scout-tiny-bf16", "maverick-tiny", "scout-hd128"}) {
+       {"scout-small", "scout-tiny", "scout-tiny-bf16", "maverick-tiny", "scout-hd128",
+        "scout-tiny-w4a16", "scout-tiny-fp8", "scout-tiny-awq", "scout-hd128-w4a16"}) {
     if (!fs::exists(root + "/" + folder + "/model.safetensors", none) &&
         !fs::exists(root + "/" + folder + "/model.safetensors.index.json", none))
       continue;
