@@ -8,6 +8,8 @@ build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compi
                 python3)
 # What the tests run beside their own programs.
 test_packages=(valgrind swig python3-dev)
+# What the fuzz targets are compiled with (scripts/fuzz, ./check --full).
+fuzz_packages=(clang-14 libclang-rt-14-dev)
 
 # need_packages PACKAGE...: no call of apt at all where nothing is missing.
 need_packages() {

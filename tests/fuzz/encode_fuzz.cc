@@ -1,5 +1,10 @@
 // Any bytes as text: encoding and decoding gives them back, and streaming gives whole characters.
 // SPDX-License-Identifier: Apache-2.0
+//
+// Sources: lib/tokenizer/bpe.* lib/tokenizer/build.cc lib/tokenizer/byte_level.*
+// Sources: lib/tokenizer/impl.h lib/tokenizer/pretokenize.* lib/tokenizer/tokenizer.*
+// Sources: lib/tokenizer/unicode_tables.* lib/tokenizer/vocab.* lib/tokenizer/detokenizer.cc
+// Sources: lib/tokenizer/utf8.*
 #include <cstddef>
 #include <cstdint>
 #include <memory>

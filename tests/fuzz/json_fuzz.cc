@@ -1,7 +1,10 @@
 // Any bytes as JSON: an error with an offset, or a tree in which every member is found.
 // SPDX-License-Identifier: Apache-2.0
+//
+// Sources: lib/format/json.*
 #include "lib/format/json.h"
 
+#include "tests/fuzz/mutators.h"
 #include "tests/fuzz/table_oracle.h"
 
 namespace {
@@ -22,6 +25,8 @@ void Walk(const scout::Json& json, int depth, const scout::JsonLimits& limits, i
 }
 
 }  // namespace
+
+SCOUT_CUSTOM_MUTATOR(scout::test::MutateJson);
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const scout::JsonLimits limits{.max_depth = 16, .max_values = 10'000};

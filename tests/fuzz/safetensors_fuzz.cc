@@ -1,8 +1,14 @@
 // Any bytes as a safetensors file: an error with a message, or a table that holds.
 // SPDX-License-Identifier: Apache-2.0
+//
+// Sources: lib/format/safetensors.* lib/format/json.* lib/format/byte_source.*
+// Sources: lib/format/tensor_check.* lib/format/checkpoint.h lib/util/checked.h
 #include "lib/format/safetensors.h"
 
+#include "tests/fuzz/mutators.h"
 #include "tests/fuzz/table_oracle.h"
+
+SCOUT_CUSTOM_MUTATOR(scout::test::MutateSafetensors);
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const scout::MemorySource source({reinterpret_cast<const char*>(data), size});

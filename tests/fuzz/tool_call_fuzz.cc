@@ -1,6 +1,8 @@
 // Any bytes as a model's answer: the parser gives them back whole, the same for every cut, and its
 // calls have arguments that are JSON. SPDX-License-Identifier: Apache-2.0
 // The first byte chooses options, the second where the text is cut.
+//
+// Sources: lib/tokenizer/tool_call.* lib/tokenizer/literal*
 #include "lib/tokenizer/tool_call.h"
 
 #include <string>
