@@ -82,15 +82,20 @@ TEST_F(CveCounts, SignedCountsOfMessages) {
   message.struct_size = sizeof message;
   message.role = "user";
   message.content = "Hi";
+  scout_chat_options options;
+  scout_chat_options_init(&options);
+  options.messages = &message;
+  options.n_messages = 1;
   for (const int64_t bytes : {int64_t{-2}, int64_t{INT32_MIN}, INT64_MIN}) {
     message.content_bytes = bytes;
-    EXPECT_EQ(scout_tokenizer_chat(tokenizer_, &message, 1, 1, nullptr, 0, &n, nullptr),
+    EXPECT_EQ(scout_tokenizer_chat(tokenizer_, &options, nullptr, 0, &n, nullptr),
               SCOUT_INVALID_ARGUMENT)
         << bytes;
   }
   message.content_bytes = 2;
   for (const int64_t count : {int64_t{-1}, INT64_MIN}) {
-    EXPECT_EQ(scout_tokenizer_chat(tokenizer_, &message, count, 1, nullptr, 0, &n, nullptr),
+    options.n_messages = count;
+    EXPECT_EQ(scout_tokenizer_chat(tokenizer_, &options, nullptr, 0, &n, nullptr),
               SCOUT_INVALID_ARGUMENT)
         << count;
   }

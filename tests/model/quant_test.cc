@@ -405,25 +405,25 @@ TEST(QuantConfig, GroupsByTarget) {
            "\", \"strategy\": " + more + "}";
   };
   auto config = Config(
-      R"({"text_config": {"quantization_config": {"quant_method": "compressed-tensors",
+      R"json({"text_config": {"quantization_config": {"quant_method": "compressed-tensors",
       "format": "mixed-precision", "ignore": ["lm_head", "re:.*router$", "re:(?=x)"],
       "config_groups": {
-    "a" : {"targets": ["Linear"], "format": "pack-quantized", )" +
+    "a" : {"targets": ["Linear"], "format": "pack-quantized", )json" +
       weights("4", "int", "\"group\", \"group_size\": 32") +
-      R"(}, "b": {"targets": ["re:.*self_attn\\.(q|k)_proj$", "x.y"], "format": "float-quantized",)" +
+      R"json(}, "b": {"targets": ["re:.*self_attn\\.(q|k)_proj$", "x.y"], "format": "float-quantized",)json" +
       weights("8", "float", "\"channel\"") + "}}}}}");
-      ASSERT_TRUE(config.ok()) << config.status();
-      const auto name = [&](const std::string& module) {
-        const auto group = config->GroupOf(module);
-        return group.ok() ? (*group)->name : std::string(group.status().message());
-      };
-      EXPECT_EQ(name("model.layers.0.self_attn.q_proj"), "b");
-      EXPECT_EQ(name("model.layers.0.self_attn.v_proj"), "a");
-      EXPECT_EQ(name("x.y"), "b");
-      EXPECT_NE(name("lm_head").find("modules that are not"), std::string::npos);
-      EXPECT_NE(name("a.router").find("modules that are not"), std::string::npos);
-      EXPECT_EQ(name("a.router.b"), "a");
-    }
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto name = [&](const std::string& module) {
+    const auto group = config->GroupOf(module);
+    return group.ok() ? (*group)->name : std::string(group.status().message());
+  };
+  EXPECT_EQ(name("model.layers.0.self_attn.q_proj"), "b");
+  EXPECT_EQ(name("model.layers.0.self_attn.v_proj"), "a");
+  EXPECT_EQ(name("x.y"), "b");
+  EXPECT_NE(name("lm_head").find("modules that are not"), std::string::npos);
+  EXPECT_NE(name("a.router").find("modules that are not"), std::string::npos);
+  EXPECT_EQ(name("a.router.b"), "a");
+}
 
 }  // namespace
 }  // namespace scout::test
