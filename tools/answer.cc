@@ -1,4 +1,4 @@
-// The decode loop. SPDX-License-Identifier: Apache-2.0
+// An answer as the events of a job. SPDX-License-Identifier: Apache-2.0
 #include "tools/answer.h"
 
 #include "tools/terminal.h"
@@ -26,7 +26,7 @@ Failure ShowEvent(const scout_tool_event& event, Answer* answer) {
   }
 }
 
-// What the detokenizer gave, to the screen and to the answer.
+// What became certain, to the screen and to the answer.
 Failure Show(const char* text, int64_t size, scout_tool_parser* calls, bool last, Answer* answer) {
   answer->text.append(text, static_cast<size_t>(size));
   if (calls == nullptr) {
@@ -51,41 +51,51 @@ Failure Show(const char* text, int64_t size, scout_tool_parser* calls, bool last
 
 }  // namespace
 
-Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
-                     const scout_sampling_options& sampling, int64_t limit, bool ignore_end,
+Failure StreamAnswer(scout_session* session, const scout_sampling_options& sampling, int64_t limit,
+                     bool ignore_end, const std::vector<std::string>& stops,
                      scout_tool_parser* calls, Answer* answer) {
-  scout_detokenizer* created = nullptr;
-  TOOL_CALL(scout_detokenizer_create, tokenizer, ignore_end ? 0 : SCOUT_DECODE_SKIP_SPECIAL,
-            &created);
-  Detokenizer detokenizer(created);
-  const char* text = nullptr;
-  int64_t size = 0;
+  constexpr int64_t kWaitMs = 20;  // bounds how late a Ctrl-C is noticed
+  std::vector<const char*> stop_strings;
+  for (const std::string& stop : stops) stop_strings.push_back(stop.c_str());
+  scout_job_options options;
+  scout_job_options_init(&options);
+  options.flags = SCOUT_JOB_APPEND;
+  if (ignore_end) options.flags |= SCOUT_JOB_IGNORE_END | SCOUT_JOB_SPECIAL_TEXT;
+  options.max_new_tokens = limit;
+  options.sampling = &sampling;
+  options.stop_strings = stop_strings.data();
+  options.n_stop_strings = static_cast<int64_t>(stop_strings.size());
   Clock clock;
-  while (answer->tokens < limit) {
-    if (Interrupted()) {
-      answer->interrupted = true;
-      break;
+  scout_job* submitted = nullptr;
+  TOOL_CALL(scout_job_submit, session, nullptr, 0, &options, &submitted);
+  Job job(submitted);
+  bool cancelled = false;
+  for (;;) {
+    if (Interrupted() && !cancelled) {
+      cancelled = true;
+      TOOL_CALL(scout_job_cancel, job.get());
     }
-    int32_t token = -1;
-    TOOL_CALL(scout_session_decode, session, &sampling, &token);
-    if (++answer->tokens == 1) answer->first = clock.Seconds();
-    answer->seconds = clock.Seconds() - answer->first;
-    if (!ignore_end && scout_tokenizer_is_end(tokenizer, token)) {
-      answer->ended = true;
-      break;
+    scout_event event = {};
+    event.struct_size = sizeof(event);
+    TOOL_CALL(scout_job_poll, job.get(), kWaitMs, &event);
+    switch (event.kind) {
+      case SCOUT_EVENT_TOKEN:
+        if (++answer->tokens == 1) answer->first = clock.Seconds();
+        answer->seconds = clock.Seconds() - answer->first;
+        TOOL_TRY(Show(event.text, event.text_bytes, calls, false, answer));
+        break;
+      case SCOUT_EVENT_DONE:
+        answer->tokens = event.generated;
+        answer->interrupted = event.reason == SCOUT_DONE_CANCELLED;
+        answer->ended =
+            event.reason == SCOUT_DONE_END_TOKEN || event.reason == SCOUT_DONE_STOP_STRING;
+        return Show(event.text, event.text_bytes, calls, true, answer);
+      case SCOUT_EVENT_ERROR:
+        return Describe(scout_error_code(event.error), event.error);
+      default:
+        break;
     }
-    if (scout_detokenizer_push(detokenizer.get(), token, &text, &size, nullptr) ==
-        SCOUT_INVALID_ARGUMENT) {
-      // A model may have more ids than its tokenizer: such a token has no text.
-      TOOL_CALL(scout_detokenizer_flush, detokenizer.get(), &text, &size);
-      TOOL_TRY(Show(text, size, calls, false, answer));
-      text = "\xEF\xBF\xBD";
-      size = 3;
-    }
-    TOOL_TRY(Show(text, size, calls, false, answer));
   }
-  TOOL_CALL(scout_detokenizer_flush, detokenizer.get(), &text, &size);
-  return Show(text, size, calls, true, answer);
 }
 
 }  // namespace scout::tool

@@ -17,17 +17,18 @@ struct Answer {
   int64_t tokens = 0;  // drawn, the end token included
   double seconds = 0;  // of the draws after the first
   double first = 0;    // seconds until the first token, from the call on
-  bool ended = false;  // by an end token
+  bool ended = false;  // by an end token or a stop string
   bool interrupted = false;
   std::string text;
   std::vector<Call> calls;  // where a parser looked for them
 };
 
 // Draws up to `limit` tokens and streams their text to stdout, whole characters as they come.
-// Stops at an end token (not with ignore_end) and at a Ctrl-C, which is not a failure here. With
-// `calls`, tool calls are shown as "-> name {arguments}" on lines of their own and collected.
-Failure StreamAnswer(scout_session* session, const scout_tokenizer* tokenizer,
-                     const scout_sampling_options& sampling, int64_t limit, bool ignore_end,
+// Stops at an end token (not with ignore_end), before a text of `stops`, and at a Ctrl-C, which is
+// not a failure here. With `calls`, tool calls are shown as "-> name {arguments}" on lines of their
+// own and collected.
+Failure StreamAnswer(scout_session* session, const scout_sampling_options& sampling, int64_t limit,
+                     bool ignore_end, const std::vector<std::string>& stops,
                      scout_tool_parser* calls, Answer* answer);
 
 }  // namespace scout::tool

@@ -3,15 +3,7 @@
 
 #include <algorithm>
 
-#include "tools/terminal.h"
-
 namespace scout::tool {
-namespace {
-
-int32_t GoOn(void*, int64_t, int64_t) { return Interrupted() ? 1 : 0; }
-
-}  // namespace
-
 Failure BatchPrompt::Tokens(const BatchRequest& request, std::vector<int32_t>* ids) const {
   std::vector<std::pair<std::string, std::string>> messages = request.messages;
   if (has_document && request.chat) {
@@ -46,9 +38,13 @@ Failure BatchPrompt::DocumentPrefix(std::vector<int32_t>* ids) const {
   return Ok();
 }
 
-Failure BatchSlot::Fail(scout_status status, scout_error* error) {
+void BatchSlot::Blame(scout_status status) {
   no_room_ = status == SCOUT_CAPACITY;
   at_fault_ = no_room_ || status == SCOUT_INVALID_ARGUMENT || status == SCOUT_UNSUPPORTED;
+}
+
+Failure BatchSlot::Fail(scout_status status, scout_error* error) {
+  Blame(status);
   return FromLibrary(status, error);
 }
 
@@ -59,14 +55,13 @@ Failure BatchSlot::Start(scout_engine* engine, scout_session* document, const Ba
   TOOL_TRY(prompt.Tokens(request_, &ids));
   TOOL_TRY(CheckIds(ids, info.vocab_size));
   at_fault_ = false;
-  tokenizer_ = prompt.tokenizer;
   n_prompt_ = static_cast<int64_t>(ids.size());
   // Only a length that was not asked for gives way to the context; the library refuses the other.
-  limit_ = request_.max_tokens;
+  int64_t limit = request_.max_tokens;
   if (!request_.max_tokens_given) {
-    limit_ = std::clamp(info.context_length - n_prompt_, int64_t{0}, limit_);
+    limit = std::clamp(info.context_length - n_prompt_, int64_t{0}, limit);
   }
-  const int64_t wanted = limit_ > INT64_MAX - n_prompt_ ? INT64_MAX : n_prompt_ + limit_;
+  const int64_t wanted = limit > INT64_MAX - n_prompt_ ? INT64_MAX : n_prompt_ + limit;
   scout_error* error = nullptr;
   scout_session* session = nullptr;
   scout_status status = SCOUT_OK;
@@ -81,73 +76,63 @@ Failure BatchSlot::Start(scout_engine* engine, scout_session* document, const Ba
   }
   if (status != SCOUT_OK) return Fail(status, error);
   session_.reset(session);
-  scout_prefill_options prefill;
-  scout_prefill_options_init(&prefill);
-  prefill.progress = GoOn;
-  status = scout_session_sync(session, ids.data(), n_prompt_, &prefill, nullptr, &error);
+  std::vector<const char*> stops;
+  for (const std::string& stop : request_.stop) stops.push_back(stop.c_str());
+  scout_job_options options;
+  scout_job_options_init(&options);
+  if (request_.ignore_end) options.flags = SCOUT_JOB_IGNORE_END | SCOUT_JOB_SPECIAL_TEXT;
+  options.max_new_tokens = limit;
+  options.sampling = request_.sampling.Get();
+  options.stop_strings = stops.data();
+  options.n_stop_strings = static_cast<int64_t>(stops.size());
+  scout_job* job = nullptr;
+  status = scout_job_submit(session, ids.data(), n_prompt_, &options, &job, &error);
   if (status != SCOUT_OK) return Fail(status, error);
-  scout_detokenizer* detokenizer = nullptr;
-  TOOL_CALL(scout_detokenizer_create, tokenizer_,
-            request_.ignore_end ? 0 : SCOUT_DECODE_SKIP_SPECIAL, &detokenizer);
-  detokenizer_.reset(detokenizer);
+  job_.reset(job);
   return Ok();
 }
 
-// Looks for the stop string that ends first, from those that end after `searched` bytes.
-bool BatchSlot::Stopped(size_t searched) {
-  size_t best_end = std::string::npos, best_begin = 0;
-  for (const std::string& stop : request_.stop) {
-    const size_t from = searched >= stop.size() ? searched - stop.size() + 1 : 0;
-    const size_t begin = text_.find(stop, from);
-    if (begin == std::string::npos) continue;
-    const size_t end = begin + stop.size();
-    if (best_end == std::string::npos || end < best_end ||
-        (end == best_end && begin < best_begin)) {
-      best_end = end;
-      best_begin = begin;
-    }
-  }
-  if (best_end == std::string::npos) return false;
-  text_.resize(best_begin);
-  return true;
-}
-
-Failure BatchSlot::Step(bool* over) {
-  *over = true;
-  finish_ = "length";
-  const char* text = nullptr;
-  int64_t size = 0;
-  const size_t searched = text_.size();
-  if (n_answer_ < limit_) {
-    int32_t token = -1;
-    scout_error* error = nullptr;
-    const scout_status status =
-        scout_session_decode(session_.get(), request_.sampling.Get(), &token, &error);
-    if (status != SCOUT_OK) return Fail(status, error);
-    ++n_answer_;
-    if (!request_.ignore_end && scout_tokenizer_is_end(tokenizer_, token)) {
+Failure BatchSlot::Finish(const scout_event& event) {
+  switch (event.reason) {
+    case SCOUT_DONE_END_TOKEN:
       finish_ = "end";
-    } else {
-      *over = false;
-      if (scout_detokenizer_push(detokenizer_.get(), token, &text, &size, nullptr) !=
-          SCOUT_INVALID_ARGUMENT) {
-        text_.append(text, static_cast<size_t>(size));
-      } else {  // a model may have more ids than its tokenizer: such a token has no text
-        TOOL_CALL(scout_detokenizer_flush, detokenizer_.get(), &text, &size);
-        text_.append(text, static_cast<size_t>(size));
-        text_ += "\xEF\xBF\xBD";
-      }
+      return Ok();
+    case SCOUT_DONE_STOP_STRING:
+      finish_ = "stop";
+      return Ok();
+    case SCOUT_DONE_MAX_TOKENS:
+      finish_ = "length";
+      return Ok();
+    default:
+      return RunError("line " + std::to_string(line_.number) + ": the job ended for reason " +
+                      std::to_string(event.reason));
+  }
+}
+
+Failure BatchSlot::Step(int64_t timeout_ms, bool* over) {
+  *over = false;
+  for (;; timeout_ms = 0) {
+    scout_event event = {};
+    event.struct_size = sizeof(event);
+    TOOL_CALL(scout_job_poll, job_.get(), timeout_ms, &event);
+    switch (event.kind) {
+      case SCOUT_EVENT_NONE:
+        return Ok();
+      case SCOUT_EVENT_TOKEN:
+        text_.append(event.text, static_cast<size_t>(event.text_bytes));
+        break;
+      case SCOUT_EVENT_DONE:
+        *over = true;
+        text_.append(event.text, static_cast<size_t>(event.text_bytes));
+        n_answer_ = event.generated;
+        return Finish(event);
+      case SCOUT_EVENT_ERROR:
+        Blame(scout_error_code(event.error));
+        return Describe(scout_error_code(event.error), event.error);
+      default:
+        break;
     }
   }
-  if (*over) {
-    TOOL_CALL(scout_detokenizer_flush, detokenizer_.get(), &text, &size);
-    text_.append(text, static_cast<size_t>(size));
-  }
-  if (!request_.stop.empty() && Stopped(searched)) {
-    *over = true;
-    finish_ = "stop";
-  }
-  return Ok();
 }
 
 }  // namespace scout::tool

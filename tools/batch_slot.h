@@ -26,11 +26,11 @@ class BatchSlot {
   BatchSlot(const BatchLine& line, BatchRequest request)
       : line_(line), request_(std::move(request)) {}
 
-  // Reads the prompt: in a fork of `document`, or where that is null in a new session.
+  // Begins a job: in a fork of `document`, or where that is null in a new session.
   Failure Start(scout_engine* engine, scout_session* document, const BatchPrompt& prompt,
                 const scout_model_info& info);
-  // Goes on with the answer; *over once it is whole.
-  Failure Step(bool* over);
+  // Takes what has come of the answer, or waits for it up to timeout_ms; *over once it is whole.
+  Failure Step(int64_t timeout_ms, bool* over);
 
   // After a failure: whether the request is to blame, and whether the KV budget had no room for it.
   bool at_fault() const { return at_fault_; }
@@ -45,17 +45,17 @@ class BatchSlot {
 
  private:
   Failure Fail(scout_status status, scout_error* error);
-  bool Stopped(size_t searched);
+  void Blame(scout_status status);
+  Failure Finish(const scout_event& event);
 
   BatchLine line_;
   BatchRequest request_;
-  const scout_tokenizer* tokenizer_ = nullptr;
   Session session_;
-  Detokenizer detokenizer_;
+  Job job_;
   std::string text_;
   const char* finish_ = "";
-  int64_t n_prompt_ = 0, n_answer_ = 0, limit_ = 0;
-  bool at_fault_ = false, no_room_ = false, full_ = false;
+  int64_t n_prompt_ = 0, n_answer_ = 0;
+  bool at_fault_ = false, no_room_ = false;
 };
 
 }  // namespace scout::tool

@@ -17,6 +17,9 @@
 namespace scout::tool {
 namespace {
 
+// Bounds how late a Ctrl-C or a finished neighbour is noticed.
+constexpr int64_t kWaitMs = 5;
+
 class Batch {
  public:
   explicit Batch(const Args& args) : args_(args) {}
@@ -86,6 +89,8 @@ Failure Batch::Settings(std::string* settings) const {
     digest =
         Digest(std::string(name) + (args_.Has(name) ? "=" : "-") + args_.Get(name) + "\n", digest);
   }
+  for (const std::string& stop : args_.GetAll("stop"))
+    digest = Digest("stop=" + stop + "\n", digest);
   digest = Digest(prompt_.has_document ? "document\n" : "none\n", digest);
   *settings = Hex(Digest(prompt_.document, digest));
   return Ok();
@@ -210,6 +215,7 @@ Failure Batch::Run() {
   TOOL_TRY(ReadSampling(args_, &defaults_.sampling));
   defaults_.max_tokens = limit_;
   defaults_.max_tokens_given = args_.Has("tokens");
+  defaults_.stop = args_.GetAll("stop");
   defaults_.ignore_end = args_.Has("ignore-end");
   prompt_.has_document = args_.Has("document");
   if (prompt_.has_document) TOOL_TRY(ReadFile(args_.Get("document"), &prompt_.document));
@@ -246,9 +252,11 @@ Failure Batch::Run() {
       bool any = false;
       for (auto& slot : slots_) {
         if (slot == nullptr) continue;
+        // The first waits a little for its job, the others only take what is there.
+        const int64_t timeout_ms = any ? 0 : kWaitMs;
         any = true;
         bool over = false;
-        const Failure failure = slot->Step(&over);
+        const Failure failure = slot->Step(timeout_ms, &over);
         if (failure && !slot->at_fault()) return failure;
         if (failure) TOOL_TRY(Refuse(slot->line(), slot->request().id, failure));
         if (over && !failure) TOOL_TRY(Finish(*slot));
@@ -286,6 +294,7 @@ Command BatchCommand() {
              {'c', "chat", nullptr, "wrap prompts in the Llama 4 chat format"},
              {0, "system", "TEXT", "with --chat: the system message"},
              {'n', "tokens", "N", "most tokens of an answer (default 256)"},
+             StopOption(),
              {'p', "parallel", "N", "requests worked on at the same time (default 1)"},
              {0, "fsync", nullptr, "have each result on the disk before going on"},
              {0, "no-bos", nullptr, "without --chat: no begin-of-text token"},

@@ -245,8 +245,8 @@ class Chat {
     }
     double prefill = clock.Seconds();
     Answer answer;
-    TOOL_TRY(StreamAnswer(session_.get(), tokenizer_.get(), *sampling_.Get(),
-                          std::min(limit_, room), false, parser_.get(), &answer));
+    TOOL_TRY(StreamAnswer(session_.get(), *sampling_.Get(), std::min(limit_, room), false,
+                          args_.GetAll("stop"), parser_.get(), &answer));
     TOOL_TRY(Out("\n"));
     TOOL_TRY(FlushOut());
     // The model's own words, so that the session keeps what it has computed for them.
@@ -303,6 +303,7 @@ Command ChatCommand() {
       Join({ModelOption(),
             {{0, "system", "TEXT", "the system message"},
              {'n', "tokens", "N", "most tokens of an answer (default 1024)"},
+             StopOption(),
              {0, "tools", "FILE", "functions that may be called: a JSON list of definitions"},
              {0, "tool-style", "python|json", "how they are asked for (default python)"},
              {0, "tool-results", "FILE", "results of calls, one per line, in order"}},

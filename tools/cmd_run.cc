@@ -70,8 +70,8 @@ Failure Run(const Args& args) {
   }
   double prefill_seconds = prefill_clock.Seconds();
   Answer answer;
-  TOOL_TRY(StreamAnswer(session.get(), tokenizer.get(), *sampling.Get(), limit,
-                        args.Has("ignore-end"), nullptr, &answer));
+  TOOL_TRY(StreamAnswer(session.get(), *sampling.Get(), limit, args.Has("ignore-end"),
+                        args.GetAll("stop"), nullptr, &answer));
   if (answer.text.empty() || answer.text.back() != '\n') TOOL_TRY(Out("\n"));
   TOOL_TRY(FlushOut());
   if (!args.Has("quiet")) {
@@ -105,6 +105,7 @@ Command RunCommand() {
              {'c', "chat", nullptr, "wrap the prompt in the Llama 4 chat format"},
              {0, "system", "TEXT", "with --chat: the system message"},
              {'n', "tokens", "N", "most tokens of the answer (default 256)"},
+             StopOption(),
              {0, "no-bos", nullptr, "without --chat: no begin-of-text token"},
              {0, "special", nullptr, "without --chat: text of special tokens becomes those"},
              {0, "ignore-end", nullptr, "go on after end tokens, and show special tokens"}},

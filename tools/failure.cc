@@ -10,7 +10,7 @@ Failure SystemFailure(int code, const std::string& path, int error_number) {
   return {code, path + ": " + std::generic_category().message(error_number)};
 }
 
-Failure FromLibrary(scout_status status, scout_error* error) {
+Failure Describe(scout_status status, const scout_error* error) {
   Failure failure;
   switch (status) {
     case SCOUT_INVALID_ARGUMENT:
@@ -48,6 +48,11 @@ Failure FromLibrary(scout_status status, scout_error* error) {
   add_name("tensor ", scout_error_tensor(error));
   if (scout_error_offset(error) >= 0) add("offset " + std::to_string(scout_error_offset(error)));
   if (!place.empty()) failure.text += " (" + place + ")";
+  return failure;
+}
+
+Failure FromLibrary(scout_status status, scout_error* error) {
+  Failure failure = Describe(status, error);
   scout_error_free(error);
   return failure;
 }

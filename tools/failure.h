@@ -34,7 +34,9 @@ inline Failure RunError(std::string text) { return {kExitError, std::move(text)}
 // A failure of the operating system on a file: "PATH: No such file or directory".
 Failure SystemFailure(int code, const std::string& path, int error_number);
 
-// The library's result as a Failure; takes and frees `error`.
+// The library's result as a Failure; `error` stays the caller's.
+Failure Describe(scout_status status, const scout_error* error);
+// The same; takes and frees `error`.
 Failure FromLibrary(scout_status status, scout_error* error);
 
 // `text` with control characters escaped and cut after `limit` bytes: names in errors may come from

@@ -22,6 +22,7 @@ struct Free {
   void operator()(scout_tool_parser* p) const { scout_tool_parser_free(p); }
   void operator()(scout_engine* p) const { scout_engine_free(p); }
   void operator()(scout_session* p) const { scout_session_free(p); }
+  void operator()(scout_job* p) const { scout_job_free(p); }
 };
 using Model = std::unique_ptr<scout_model, Free>;
 using Tokenizer = std::unique_ptr<scout_tokenizer, Free>;
@@ -29,6 +30,7 @@ using Detokenizer = std::unique_ptr<scout_detokenizer, Free>;
 using ToolParser = std::unique_ptr<scout_tool_parser, Free>;
 using Engine = std::unique_ptr<scout_engine, Free>;
 using Session = std::unique_ptr<scout_session, Free>;
+using Job = std::unique_ptr<scout_job, Free>;
 
 OptionList ModelOption();       // -m
 OptionList VocabularyOption();  // -m where the vocabulary is enough

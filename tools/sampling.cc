@@ -36,6 +36,10 @@ Failure ReadBias(const std::string& text, std::vector<scout_logit_bias>* bias) {
 
 }  // namespace
 
+Option StopOption() {
+  return {0, "stop", "TEXT", "end the answer before this text; may be repeated"};
+}
+
 OptionList SamplingOptions() {
   return {
       {0, "temp", "X", "temperature; 0 (default) always takes the most probable"},
@@ -54,6 +58,9 @@ OptionList SamplingOptions() {
 
 Failure ReadSampling(const Args& args, Sampling* sampling) {
   *sampling = Sampling();
+  for (const std::string& stop : args.GetAll("stop")) {
+    if (stop.empty()) return Usage("--stop '' is no text");
+  }
   scout_sampling_options& o = *sampling->operator->();
   int64_t seed = 0;
   TOOL_TRY(Float(args, "temp", 0, 1000, &o.temperature));

@@ -28,6 +28,7 @@ class Sampling {
   scout_sampling_options options_;
 };
 
+Option StopOption();           // stop strings
 OptionList SamplingOptions();  // temperature, top-k, ...
 Failure ReadSampling(const Args& args, Sampling* sampling);
 

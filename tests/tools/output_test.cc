@@ -187,6 +187,13 @@ TEST(Run, SamplingFollowsTheSeed) {
   EXPECT_NE(Output("run", With(draw, {"--seed", "2"})), first);
 }
 
+TEST(Run, StopsBeforeAText) {
+  const Words ask = {"--chat", "What is the capital of France?"};
+  EXPECT_EQ(Output("run", With(ask, {"--stop", "zzz", "--stop", "l of Fr"})), "The capita\n");
+  Result empty = Scout({"run", "-m", TinyModel(), "--stop", "", "a"});
+  ExpectFailure(empty, 2, "--stop");
+}
+
 TEST(Generate, BiasAndPenaltiesChangeTheAnswer) {
   const Words base = {"--ids", "[759, 40, 12]", "-n", "12"};
   Json greedy = Json::parse(Output("generate", base));
