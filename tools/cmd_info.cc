@@ -23,7 +23,9 @@ Failure Describe(const scout_model* model, std::string* text) {
 Failure Info(const Args& args) {
   TOOL_TRY(args.AtMost(0));
   Model model;
-  TOOL_TRY(LoadModel(args, args.Has("weights") ? 0 : SCOUT_MODEL_METADATA_ONLY, &model));
+  uint32_t flags = args.Has("weights") ? 0 : SCOUT_MODEL_METADATA_ONLY;
+  if (args.Has("digest")) flags |= SCOUT_MODEL_DIGEST | SCOUT_MODEL_FRESH_DIGEST;
+  TOOL_TRY(LoadModel(args, flags, &model));
   std::string text;
   TOOL_TRY(Describe(model.get(), &text));
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
@@ -40,15 +42,17 @@ Failure Info(const Args& args) {
 }  // namespace
 
 Command InfoCommand() {
-  return {"info",
-          "-m PATH [options]",
-          "describe a model as JSON",
-          "Reads and checks the configuration and the table of tensors, not the weights.",
-          Join({ModelOption(),
-                {{0, "weights", nullptr, "load and check the weights too"},
-                 {0, "compact", nullptr, "one line"}},
-                OverrideOptions()}),
-          Info};
+  return {
+      "info",
+      "-m PATH [options]",
+      "describe a model as JSON",
+      "Reads and checks the configuration and the table of tensors, not the weights.",
+      Join({ModelOption(),
+            {{0, "weights", nullptr, "load and check the weights too"},
+             {0, "digest", nullptr, "read the weights for their digest, whatever is in the cache"},
+             {0, "compact", nullptr, "one line"}},
+            OverrideOptions()}),
+      Info};
 }
 
 }  // namespace scout::tool

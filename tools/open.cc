@@ -1,8 +1,11 @@
 // The shared options, and the objects made from them. SPDX-License-Identifier: Apache-2.0
 #include "tools/open.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "tools/terminal.h"
 
@@ -14,6 +17,21 @@ void PrintLog(void*, int32_t level, const char* message) {
   std::string line =
       std::string("scout: ") + kNames[std::clamp(level, 0, 3)] + ": " + Printable(message) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+// Where digests of weights are kept: $XDG_CACHE_HOME/scout or ~/.cache/scout, "" without a home.
+std::string CacheFolder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  std::string base;
+  if (cache != nullptr && cache[0] == '/') {
+    base = cache;
+  } else if (home != nullptr && home[0] == '/') {
+    base = std::string(home) + "/.cache";
+  }
+  struct stat info;
+  if (base.empty() || ::stat(base.c_str(), &info) != 0) return "";
+  return base + "/scout";
 }
 
 Failure ReadOverrides(const Args& args, scout_model_options* o) {
@@ -112,6 +130,8 @@ Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
   options.progress_user = &progress;
   options.log = PrintLog;
   options.log_level = args.Has("verbose") ? SCOUT_LOG_DEBUG : SCOUT_LOG_WARNING;
+  const std::string cache = CacheFolder();
+  if (!cache.empty()) options.cache_dir = cache.c_str();
   TOOL_TRY(ReadOverrides(args, &options));
   scout_engine_options engine_options;
   TOOL_TRY(ReadEngine(args, &engine_options));

@@ -113,6 +113,10 @@ scout_status Text(scout_model* model, const int32_t* tokens, int64_t n_tokens,
 }
 
 // The whole way of a program. Everything is freed.
+// Threads that load; more than one in the sweeps that do not count allocations, whose number then
+// depends on who does what.
+int64_t load_threads = 1;
+
 Outcome Scenario(const char* path) {
   Outcome out;
   scout_error* error = nullptr;
@@ -133,7 +137,10 @@ Outcome Scenario(const char* path) {
   int32_t prompt[40];
   for (int i = 0; i < 40; ++i) prompt[i] = (i * 29 + 5) % 200;
 
-  out.status = scout_model_load(path, nullptr, &model, &error);
+  scout_model_options mo;
+  scout_model_options_init(&mo);
+  mo.n_threads = load_threads;
+  out.status = scout_model_load(path, &mo, &model, &error);
   if (out.status == SCOUT_OK) out.status = scout_engine_create(model, &eo, &engine, &error);
   if (out.status == SCOUT_OK) out.status = scout_session_create(engine, &so, &session, &error);
   if (out.status == SCOUT_OK) {
@@ -195,6 +202,7 @@ struct Sweep {
 
 void RunSweep(const Sweep& sweep, int64_t stride) {
   const std::string path = std::string(SCOUT_SOURCE_DIR "/tests/golden/") + sweep.model;
+  load_threads = sweep.kind == Kind::kAllocation ? 1 : 3;
   // Twice, so that what the C library and protobuf keep for the process is there already.
   Outcome expected = Scenario(path.c_str());
   ASSERT_EQ(expected.status, SCOUT_OK);
@@ -251,6 +259,8 @@ const Sweep kSweeps[] = {
     {Kind::kRead, "reads", "faults/hf"},
     {Kind::kRead, "reads", "faults/tiny.gguf"},
     {Kind::kThread, "thread creations", "faults/tiny.gguf"},
+    {Kind::kRead, "reads", "quant-mixed"},
+    {Kind::kRead, "reads", "quant-awq"},
 };
 
 class FaultSweep : public testing::TestWithParam<Sweep> {};

@@ -56,7 +56,7 @@ TEST(Safetensors, EveryDtype) {
     EXPECT_EQ(t.name, t.type_name);
     supported += t.supported ? 1 : 0;
   }
-  EXPECT_EQ(supported, 3);
+  EXPECT_EQ(supported, 4);
 }
 
 TEST(Safetensors, HeaderOrderAndPaddingAreFree) {

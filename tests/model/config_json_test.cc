@@ -230,8 +230,6 @@ INSTANTIATE_TEST_SUITE_P(
                  R"({"rope_type":"llama3","factor":2,"low_freq_factor":4,"high_freq_factor":1})",
                  kCorrupt, "below the low"},
         BadValue{"rope_parameters", R"({"partial_rotary_factor":0.5})", kUnsupported, "part"},
-        BadValue{"quantization_config", R"({"quant_method":"awq"})", kUnsupported, "awq"},
-        BadValue{"quantization_config", "1", kUnsupported, "quantised"},
         BadValue{"model_type", "\"llama\"", kUnsupported, "\"llama\""},
         BadValue{"model_type", "", kUnsupported, "model_type"},
         BadValue{"model_type", "\"llama4\"", kCorrupt, "text_config"}));
