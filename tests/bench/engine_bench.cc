@@ -5,6 +5,7 @@
 // usage: engine_bench MODEL [cancel|together|memory]... [moments=N] [prompt=N] [tokens=N]
 // All three where none is named. moments: of each kind to cancel at (1000); prompt: tokens of a
 // prefill that is cancelled (2048); tokens: to decode in each measurement (128).
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,14 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Of all threads, user and system: what the work costs when other programs share the cores.
+double CpuSeconds() {
+  rusage r{};
+  getrusage(RUSAGE_SELF, &r);
+  return static_cast<double>(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+         1e-6 * static_cast<double>(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
 
 double Since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -190,7 +199,7 @@ void Cancel(Bench* b) {
 }
 
 // Tokens per second of n sessions that decode together, each from a prompt of its own.
-double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
+double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows, double* cpu) {
   scout_engine* engine = b->Engine();
   std::vector<scout_session*> sessions;
   std::vector<scout_job*> jobs(static_cast<size_t>(n));
@@ -211,6 +220,7 @@ double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
   }
   const scout_engine_stats before = Stats(engine);
   const Clock::time_point begin = Clock::now();
+  const double cpu_before = CpuSeconds();
   for (int i = 0; i < n; ++i) {
     sampling.seed = static_cast<uint64_t>(i);
     MUST(scout_job_submit, sessions[i], nullptr, 0, &o, &jobs[i]);
@@ -220,6 +230,7 @@ double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
     scout_job_free(jobs[i]);
   }
   const double seconds = Since(begin);
+  *cpu = (CpuSeconds() - cpu_before) / static_cast<double>(n * tokens);
   const scout_engine_stats after = Stats(engine);
   const double steps = static_cast<double>(after.steps - before.steps);
   *experts = static_cast<double>(after.expert_groups - before.expert_groups) / steps /
@@ -233,16 +244,21 @@ double Decode(Bench* b, int n, int64_t tokens, double* experts, double* rows) {
 void Together(Bench* b) {
   const int64_t tokens = std::min<int64_t>(b->tokens, b->info.context_length - 40);
   std::printf("decode together, random prompts, temperature 1; median of 5\n");
-  std::printf("%-10s %12s %8s %12s %22s\n", "sessions", "tokens/s", "ratio", "rows/step",
-              "experts/step and layer");
-  double alone = 0;
+  std::printf("%-10s %12s %8s %14s %8s %12s %22s\n", "sessions", "tokens/s", "ratio",
+              "CPU ms/token", "ratio", "rows/step", "experts/step and layer");
+  double alone = 0, cpu_alone = 0;
   for (int n : {1, 2, 4, 8}) {
-    std::vector<double> rates;
-    double experts = 0, rows = 0;
-    for (int i = 0; i < 5; ++i) rates.push_back(Decode(b, n, tokens, &experts, &rows));
+    std::vector<double> rates, cpus;
+    double experts = 0, rows = 0, cpu = 0;
+    for (int i = 0; i < 5; ++i) {
+      rates.push_back(Decode(b, n, tokens, &experts, &rows, &cpu));
+      cpus.push_back(cpu);
+    }
     std::sort(rates.begin(), rates.end());
-    if (n == 1) alone = rates[2];
-    std::printf("%-10d %12.1f %8.2f %12.2f %22.2f\n", n, rates[2], rates[2] / alone, rows, experts);
+    std::sort(cpus.begin(), cpus.end());
+    if (n == 1) alone = rates[2], cpu_alone = cpus[2];
+    std::printf("%-10d %12.1f %8.2f %14.2f %8.2f %12.2f %22.2f\n", n, rates[2], rates[2] / alone,
+                cpus[2] * 1e3, cpu_alone / cpus[2], rows, experts);
     std::fflush(stdout);
   }
   std::printf("\n");
