@@ -107,7 +107,7 @@ TEST(Damage, SplitGgufPartCutAndChanged) {
   }
   for (const size_t damaged : {size_t{0}, size_t{2}}) {
     int accepted = 0;
-    for (const size_t given : {size_t{0}, size_t{1}}) {
+    for (const size_t given : damaged == 0 ? std::vector<size_t>{0, 1} : std::vector<size_t>{1}) {
       const Parse parse = [&](const std::string& bytes) -> Outcome {
         folder.Write(names[damaged], bytes);
         const auto gguf = ReadGguf(folder.path() + "/" + names[given]);
@@ -132,7 +132,8 @@ TEST(Damage, SplitGgufPartCutAndChanged) {
       folder.Write(names[damaged], parts[damaged]);
     }
     EXPECT_GT(accepted, 0);
-    EXPECT_LT(accepted, static_cast<int>(parts[damaged].size()) * kChanges * 2);
+    EXPECT_LT(accepted,
+              static_cast<int>(parts[damaged].size()) * kChanges * (damaged == 0 ? 2 : 1));
   }
 }
 

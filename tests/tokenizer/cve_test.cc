@@ -203,7 +203,7 @@ TEST(Cve, DeepNestingInTools) {
                       R"({"id":258,"content":"<|eot|>","special":true}])";
   const auto tokenizer = From(json);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  for (const size_t depth : {size_t{100}, size_t{1'000'000}}) {
+  for (const size_t depth : {size_t{100}, size_t{200'000}}) {
     std::string objects;
     for (size_t i = 0; i < depth; ++i) objects += "{\"a\":";
     for (const std::string& text : {std::string(depth, '['), objects, "[" + objects}) {
@@ -216,8 +216,8 @@ TEST(Cve, DeepNestingInTools) {
         ToolCallParser parser({});
         ASSERT_TRUE(parser.Push(before + text).ok());
         ASSERT_TRUE(parser.Finish().ok());
-        size_t calls = 0;
-        while (!parser.empty()) calls += parser.Next().kind == ToolEvent::Kind::kArguments ? 1 : 0;
+        size_t calls = 0;  // that are complete: one may begin, and is void again
+        while (!parser.empty()) calls += parser.Next().kind == ToolEvent::Kind::kCall ? 1 : 0;
         EXPECT_EQ(calls, 0u) << before << depth;
       }
     }
