@@ -25,7 +25,7 @@ from transformers import Llama4ForCausalLM, Llama4TextConfig
 
 import golden_vocab
 
-VOCAB, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, EXPERTS, FFN, T, STEPS = 288, 128, 4, 2, 32, 2, 128, 64, 48
+VOCAB, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, EXPERTS, FFN, T, STEPS = 288, 128, 4, 2, 32, 2, 128, 48, 48
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 CONFIG = dict(
     model_type="llama4_text", hidden_size=HIDDEN, vocab_size=VOCAB, num_hidden_layers=4, num_attention_heads=HEADS,
@@ -164,42 +164,41 @@ def fused(weights):
 
 
 def run(model, ids):
-    """Logits (T, V) and the least distance of the two best experts of a token."""
+    """ids (B, T) -> logits (B, T, V), least distance (B) of the two best experts of a token."""
     margins = []
 
     def hook(module, inputs, output):
-        scores = torch.nn.functional.linear(inputs[0].reshape(-1, HIDDEN), module.weight)
+        scores = torch.nn.functional.linear(inputs[0].reshape(len(ids), -1, HIDDEN), module.weight)
         best = scores.topk(2, -1).values
-        margins.append(float((best[:, 0] - best[:, 1]).min()))
+        margins.append((best[..., 0] - best[..., 1]).amin(-1))
 
     handles = [model.model.layers[i].feed_forward.router.register_forward_hook(hook) for i in CONFIG["moe_layers"]]
     with torch.no_grad():
-        logits = model(torch.tensor([ids]), use_cache=False).logits[0]
+        logits = model(ids, use_cache=False).logits
     for handle in handles:
         handle.remove()
-    return logits, min(margins)
+    return logits, torch.stack(margins).amin(0)
 
 
 def search(model):
     """A prompt and its greedy continuation without near-ties."""
-    for seed in range(10_000):
-        generator = torch.Generator().manual_seed(seed)
-        ids = [VOCAB - len(golden_vocab.SPECIALS)]  # begin of text
-        ids += torch.randint(0, 256, (T - 1,), generator=generator).tolist()
+    for seed in range(1000):
+        ids = torch.randint(0, 256, (32, T), generator=torch.Generator().manual_seed(seed))
+        ids[:, 0] = VOCAB - len(golden_vocab.SPECIALS)  # begin of text
         logits, margin = run(model, ids)
-        if margin < 0.06:
-            continue
-        path, last = list(ids), logits
+        keep = margin >= 0.06
         for _ in range(STEPS):
-            best = last[-1].topk(2)
-            if float(best.values[0] - best.values[1]) < 0.01:
+            ids, logits = ids[keep], logits[keep]
+            if len(ids) == 0:
                 break
-            path.append(int(best.indices[0]))
-            last, margin = run(model, path)
-            if margin < 0.0025:
-                break
-        if len(path) == T + STEPS:
-            return seed, ids, path[T:], logits
+            best = logits[:, -1].topk(2, -1)
+            ids = torch.cat((ids, best.indices[:, :1]), 1)
+            logits, margin = run(model, ids)
+            keep = (margin >= 0.0025) & (best.values[:, 0] - best.values[:, 1] >= 0.005)
+        ids = ids[keep] if len(ids) else ids
+        if len(ids):
+            prompt = ids[:1, :T]
+            return seed, prompt[0].tolist(), ids[0, T:].tolist(), run(model, prompt)[0][0]
     raise SystemExit("no prompt without near-ties found")
 
 
@@ -235,7 +234,7 @@ def main():
         (folder / "golden.json").write_text(
             json.dumps({"input_ids": ids, "greedy_ids": greedy}, separators=(",", ":")) + "\n")
         size = sum(f.stat().st_size for f in folder.iterdir())
-        print(f"{name}: {size / 1e6:.2f} MB, prompt {seed}, logits std {float(logits.std()):.2f}")
+        print(f"{name}: {size / 1e6:.2f} MB, prompt {seed}, logits std {float(logits.std()):.2f}", flush=True)
 
 
 if __name__ == "__main__":
