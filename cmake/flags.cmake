@@ -45,6 +45,13 @@ if(SCOUT_SANITIZE)
   target_compile_options(scout_flags INTERFACE ${sanitize})
   target_link_options(scout_flags INTERFACE ${sanitize})
 endif()
+# Checks of pointers before each use, which AddressSanitizer makes again by their addresses. They
+# take most of the time that kernels and tests need to compile; both do without, lib/ and tools/
+# keep them.
+set(scout_fewer_checks)
+if(SCOUT_SANITIZE MATCHES undefined)
+  set(scout_fewer_checks -fno-sanitize=null,object-size,pointer-overflow)
+endif()
 if(SCOUT_FUZZ)
   target_compile_options(scout_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()

@@ -56,11 +56,12 @@ class Stress {
     scout_engine_free(engine_);
     MakeEngine(24);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    latest_ = end + std::chrono::minutes(5);
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([this, i, end] {
         std::mt19937 rng(static_cast<uint32_t>(i + 1));
-        while (std::chrono::steady_clock::now() < end) Act(&rng);
+        while (std::chrono::steady_clock::now() < end || !Enough()) Act(&rng);
       });
     }
     for (std::thread& t : threads) t.join();
@@ -101,6 +102,12 @@ class Stress {
   }
 
  private:
+  // Of everything some, however slow the machine is; a run that never gets there ends by the clock.
+  bool Enough() const {
+    return (whole_ > 10 && cancelled_ > 10 && rows_ > 0 && last_ > 0) ||
+           std::chrono::steady_clock::now() > latest_;
+  }
+
   void MakeEngine(int32_t step) {
     scout_engine_options o;
     scout_engine_options_init(&o);
@@ -263,6 +270,7 @@ class Stress {
         whole_.fetch_add(1);
       } else {
         EXPECT_EQ(e.reason, SCOUT_DONE_CANCELLED);
+        cancelled_.fetch_add(1);
       }
       return;
     }
@@ -295,7 +303,8 @@ class Stress {
   scout_engine* engine_ = nullptr;
   std::vector<Plan> plans_;
   Slot slots_[kSessions];
-  std::atomic<int64_t> submitted_{0}, whole_{0}, rows_{0}, last_{0}, forks_{0};
+  std::chrono::steady_clock::time_point latest_;
+  std::atomic<int64_t> submitted_{0}, whole_{0}, cancelled_{0}, rows_{0}, last_{0}, forks_{0};
 };
 
 TEST(Stress, SessionsJobsAndThreadsForSeconds) { Stress().Run(4); }

@@ -137,9 +137,12 @@ struct Loaded {
   kernels::Matrix matrix;
   ReadResult result;
 
-  float Value(int64_t row, int64_t col) const {
-    const float v = At(matrix, row, col);
-    return matrix.row_scale == nullptr ? v : v * matrix.row_scale[row];
+  std::vector<float> Row(int64_t row) const {
+    std::vector<float> values = RowOf(matrix, row);
+    if (matrix.row_scale != nullptr) {
+      for (float& v : values) v *= matrix.row_scale[row];
+    }
+    return values;
   }
 };
 
@@ -165,8 +168,9 @@ void ExpectLayer(const Loaded& loaded, const Layer& layer, const char* type) {
   ASSERT_TRUE(loaded.status.ok()) << loaded.status;
   EXPECT_STREQ(kernels::quant_traits(loaded.matrix.type).name, type);
   for (int64_t r = 0; r < layer.rows; ++r) {
+    const std::vector<float> row = loaded.Row(r);
     for (int64_t c = 0; c < layer.cols; ++c) {
-      ASSERT_EQ(loaded.Value(r, c), layer.Value(r, c)) << r << ", " << c;
+      ASSERT_EQ(row[c], layer.Value(r, c)) << r << ", " << c;
     }
   }
 }
@@ -279,8 +283,9 @@ TEST(Quant, Float8PerRowAndPerTensor) {
       const Loaded loaded = LoadLayer(b, kFloat8Json, rows, cols);
       ASSERT_TRUE(loaded.status.ok()) << loaded.status;
       for (int64_t r = 0; r < rows; ++r) {
+        const std::vector<float> row = loaded.Row(r);
         for (int64_t c = 0; c < cols; ++c) {
-          ASSERT_EQ(loaded.Value(r, c),
+          ASSERT_EQ(row[c],
                     kernels::f8_e4m3_to_f32(q[r * cols + c]) * scale[per_row ? r : 0]);
         }
       }

@@ -210,12 +210,12 @@ std::string Encode(const std::string& type, const std::vector<float>& values) {
   return bytes;
 }
 
-float At(const kernels::Matrix& matrix, int64_t row, int64_t col) {
+std::vector<float> RowOf(const kernels::Matrix& matrix, int64_t row) {
   const kernels::QuantTraits& traits = kernels::quant_traits(matrix.type);
   std::vector<float> values(matrix.cols);
   traits.decode(static_cast<const uint8_t*>(matrix.data) + row * matrix.row_bytes, values.data(),
                 matrix.cols);
-  return values[col];
+  return values;
 }
 
 std::string GoldenPath(const std::string& name) {

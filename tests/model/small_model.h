@@ -44,8 +44,11 @@ struct SmallModel {
 
 // The file's bytes of values in a float type.
 std::string Encode(const std::string& type, const std::vector<float>& values);
-// Element (row, col) as f32.
-float At(const kernels::Matrix& matrix, int64_t row, int64_t col);
+// A row of the matrix as f32, without its row_scale.
+std::vector<float> RowOf(const kernels::Matrix& matrix, int64_t row);
+inline float At(const kernels::Matrix& matrix, int64_t row, int64_t col) {
+  return RowOf(matrix, row)[col];
+}
 // A file or folder of tests/golden.
 std::string GoldenPath(const std::string& name);
 std::string ReadFile(const std::string& path);

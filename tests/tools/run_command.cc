@@ -162,6 +162,8 @@ std::vector<std::string> Folder::Names() const {
 }
 
 void WriteFile(const std::string& path, const std::string& bytes) {
+  std::error_code none;
+  std::filesystem::remove(path, none);  // see TempFolder::Write
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
