@@ -250,7 +250,13 @@ class GoldenModels : public testing::TestWithParam<Case> {};
 TEST_P(GoldenModels, ExactOnEveryBackend) { CheckEveryExact(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Own, GoldenModels, testing::ValuesIn(OwnCases()), CaseName);
 
-TEST(GoldenFast, OnEveryBackend) { CheckFastEverywhere(OwnCases()); }
+TEST(GoldenFast, OnEveryBackend) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  CheckFast(OwnCases(), false, kernels::Isa::kAuto);  // the others: tests/kernels
+#else
+  CheckFastEverywhere(OwnCases());
+#endif
+}
 
 TEST(GoldenCompare, NotANumberIsNoAgreement) {
   const Rows golden = {0, 0, 0, 0}, bad = {0, NAN, NAN, 0};
@@ -288,6 +294,9 @@ INSTANTIATE_TEST_SUITE_P(Own, FullLongGoldens, testing::ValuesIn(OwnLongCases())
 TEST(SharedFixtures, ExactAndFast) {
   const std::string root = SCOUT_SOURCE_DIR "/../shared/fixtures";
   if (!fs::exists(root)) GTEST_SKIP() << "../shared/fixtures is not at hand";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the same kinds of models as GoldenModels; without a sanitizer";
+#endif
   const auto cases = Cases(root, false);
   ASSERT_FALSE(cases.empty());
   for (const Case& c : cases) {
