@@ -55,7 +55,8 @@ class Stress {
     MakePlans();
     scout_engine_free(engine_);
     MakeEngine(24);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(static_cast<int64_t>(seconds * 1e3));
     latest_ = end + std::chrono::minutes(5);
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i) {
