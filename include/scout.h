@@ -690,6 +690,12 @@ typedef struct scout_event {
 SCOUT_API scout_status scout_job_submit(scout_session *session, const int32_t *tokens,
                                         int64_t n_tokens, const scout_job_options *options,
                                         scout_job **job, scout_error **error);
+/* The same for a dialog in the Llama 4 format (scout_tokenizer_chat): all that the session shall hold,
+ * so turns that it holds already are kept. SCOUT_JOB_APPEND is INVALID_ARGUMENT. Errors as both;
+ * NOT_FOUND where the model has no tokenizer. */
+SCOUT_API scout_status scout_job_submit_chat(scout_session *session, const scout_chat_options *chat,
+                                             const scout_job_options *options, scout_job **job,
+                                             scout_error **error);
 /* The next event; event->kind is SCOUT_EVENT_NONE where none came within timeout_ms (0: does not
  * wait, -1: no limit). The last event is DONE or ERROR, exactly once; after it, INVALID_STATE. One
  * thread at a time: BUSY; REENTRANT as the contract says. */

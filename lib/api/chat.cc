@@ -100,6 +100,23 @@ absl::Status ReadMessages(const scout_chat_message* messages, int64_t n,
 
 }  // namespace
 
+absl::StatusOr<std::vector<int32_t>> scout::api::EncodeChat(const Tokenizer& tokenizer,
+                                                            const scout_chat_options* in) {
+  scout_chat_options o;
+  scout_chat_options_init(&o);
+  SCOUT_RETURN_IF_ERROR(ReadOptions(in, "scout_chat_options", sizeof o, &o));
+  SCOUT_RETURN_IF_ERROR(CheckChoice("tool_style", o.tool_style, SCOUT_TOOL_STYLE_REFERENCE));
+  SCOUT_RETURN_IF_ERROR(CheckChoice("tools_place", o.tools_place, SCOUT_TOOLS_IN_USER));
+  ChatOptions chat;
+  chat.add_generation_prompt = o.add_generation_prompt != 0;
+  chat.style = static_cast<ToolStyle>(o.tool_style);
+  chat.place = static_cast<ToolPlace>(o.tools_place);
+  SCOUT_RETURN_IF_ERROR(ReadText(o.tools, o.tools_bytes, "tools", &chat.tools));
+  std::vector<ChatMessage> dialog;
+  SCOUT_RETURN_IF_ERROR(ReadMessages(o.messages, o.n_messages, &dialog));
+  return tokenizer.Chat(dialog.data(), static_cast<int64_t>(dialog.size()), chat);
+}
+
 extern "C" {
 
 void scout_chat_options_init(scout_chat_options* options) {
@@ -115,21 +132,8 @@ scout_status scout_tokenizer_chat(const scout_tokenizer* tokenizer,
                                   int64_t* n_ids, scout_error** error) {
   return Guard(error, [&]() -> absl::Status {
     SCOUT_RETURN_IF_ERROR(CheckHandle(tokenizer, "tokenizer"));
-    scout_chat_options o;
-    scout_chat_options_init(&o);
-    SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_chat_options", sizeof o, &o));
-    SCOUT_RETURN_IF_ERROR(CheckChoice("tool_style", o.tool_style, SCOUT_TOOL_STYLE_REFERENCE));
-    SCOUT_RETURN_IF_ERROR(CheckChoice("tools_place", o.tools_place, SCOUT_TOOLS_IN_USER));
-    scout::ChatOptions chat;
-    chat.add_generation_prompt = o.add_generation_prompt != 0;
-    chat.style = static_cast<scout::ToolStyle>(o.tool_style);
-    chat.place = static_cast<scout::ToolPlace>(o.tools_place);
-    SCOUT_RETURN_IF_ERROR(ReadText(o.tools, o.tools_bytes, "tools", &chat.tools));
-    std::vector<scout::ChatMessage> dialog;
-    SCOUT_RETURN_IF_ERROR(ReadMessages(o.messages, o.n_messages, &dialog));
-    SCOUT_ASSIGN_OR_RETURN(
-        const std::vector<int32_t> out,
-        tokenizer->impl->Chat(dialog.data(), static_cast<int64_t>(dialog.size()), chat));
+    SCOUT_ASSIGN_OR_RETURN(const std::vector<int32_t> out,
+                           scout::api::EncodeChat(*tokenizer->impl, options));
     return scout::api::WriteArray(out.data(), static_cast<int64_t>(out.size()), "ids", ids,
                                   capacity, n_ids);
   });

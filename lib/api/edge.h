@@ -113,6 +113,10 @@ absl::Status CheckReserved(uint64_t value, const char* name);
 // are checked by CheckSampling, which knows the vocabulary.
 absl::StatusOr<SamplingOptions> ReadSampling(const scout_sampling_options* in);
 
+// The caller's dialog as tokens.
+absl::StatusOr<std::vector<int32_t>> EncodeChat(const Tokenizer& tokenizer,
+                                                const scout_chat_options* in);
+
 // Copies text or ids into the caller's buffer; OutOfRange (BUFFER_TOO_SMALL) where it is too small.
 template <typename T>
 absl::Status WriteArray(const T* data, int64_t n, const char* name, T* out, int64_t capacity,

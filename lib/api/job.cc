@@ -52,6 +52,19 @@ absl::StatusOr<scout::JobOptions> ReadJobOptions(const scout_job_options* in) {
   return j;
 }
 
+// The handle of a new job, the caller's to free.
+absl::StatusOr<scout_job*> Submit(scout::Session& session, const int32_t* tokens, int64_t n_tokens,
+                                  scout::JobOptions options) {
+  auto handle = std::make_unique<scout_job>();
+  handle->impl = std::make_shared<scout_job_impl>();
+  if (options.top_logprobs > 0 && options.top_logprobs <= 1024) {
+    handle->impl->top_ids.reserve(static_cast<size_t>(options.top_logprobs));
+    handle->impl->top_logprobs.reserve(static_cast<size_t>(options.top_logprobs));
+  }
+  SCOUT_ASSIGN_OR_RETURN(handle->impl->job, session.Submit(tokens, n_tokens, std::move(options)));
+  return handle.release();
+}
+
 // One reader at a time.
 class Reading {
  public:
@@ -168,14 +181,29 @@ scout_status scout_job_submit(scout_session* session, const int32_t* tokens, int
     if (tokens == nullptr && n_tokens > 0) return NullError("tokens");
     if (n_tokens < 0) return absl::InvalidArgumentError(absl::StrCat("n_tokens is ", n_tokens));
     SCOUT_ASSIGN_OR_RETURN(scout::JobOptions o, ReadJobOptions(options));
-    auto handle = std::make_unique<scout_job>();
-    handle->impl = std::make_shared<scout_job_impl>();
-    if (o.top_logprobs > 0 && o.top_logprobs <= 1024) {
-      handle->impl->top_ids.reserve(static_cast<size_t>(o.top_logprobs));
-      handle->impl->top_logprobs.reserve(static_cast<size_t>(o.top_logprobs));
+    SCOUT_ASSIGN_OR_RETURN(*job, Submit(s, tokens, n_tokens, std::move(o)));
+    return absl::OkStatus();
+  });
+}
+
+scout_status scout_job_submit_chat(scout_session* session, const scout_chat_options* chat,
+                                   const scout_job_options* options, scout_job** job,
+                                   scout_error** error) {
+  if (job != nullptr) *job = nullptr;
+  return scout::api::WithSession(session, error, [&](scout::Session& s) -> absl::Status {
+    if (job == nullptr) return NullError("job");
+    if (chat == nullptr) return NullError("chat");
+    SCOUT_ASSIGN_OR_RETURN(scout::JobOptions o, ReadJobOptions(options));
+    if (o.append) {
+      return absl::InvalidArgumentError(
+          "scout_job_options.flags has SCOUT_JOB_APPEND, but a dialog is all that a session holds");
     }
-    SCOUT_ASSIGN_OR_RETURN(handle->impl->job, s.Submit(tokens, n_tokens, std::move(o)));
-    *job = handle.release();
+    const auto& tokenizer = s.engine()->model().tokenizer();
+    if (tokenizer == nullptr) return absl::NotFoundError("the model has no tokenizer");
+    SCOUT_ASSIGN_OR_RETURN(const std::vector<int32_t> ids,
+                           scout::api::EncodeChat(*tokenizer, chat));
+    SCOUT_ASSIGN_OR_RETURN(
+        *job, Submit(s, ids.data(), static_cast<int64_t>(ids.size()), std::move(o)));
     return absl::OkStatus();
   });
 }

@@ -121,7 +121,8 @@ int64_t Engine::DefaultSessionTokens() const {
   int64_t tokens = context;
   if (layout_->n_global() > 0) {
     const int64_t pages = free_pages(pools_->global) / layout_->n_global();  // per layer
-    tokens = std::min(tokens, (pages + 1) / 2 * layout_->page_tokens);
+    // Half, rounded down, so that a default fork of a default session fits.
+    tokens = std::min(tokens, std::max(pages / 2, std::min<int64_t>(pages, 1)) * layout_->page_tokens);
   }
   if (layout_->n_chunked() > 0) {
     const int64_t pages = free_pages(pools_->chunked) / layout_->n_chunked();

@@ -62,10 +62,11 @@ class ModelBuilder {
     SCOUT_ASSIGN_OR_RETURN(model_->config_, ReadConfigFile(model_->path_, &quant_));
     SCOUT_RETURN_IF_ERROR(ApplyOverrides(options_.overrides, &model_->config_));
     SCOUT_ASSIGN_OR_RETURN(const TensorTable table, ReadSafetensorsFolder(model_->path_));
-    if (Tokenizer::IsInFolder(model_->path_)) {
+    return Finish(table, BindHuggingFace, [this]() -> absl::Status {
+      if (!Tokenizer::IsInFolder(model_->path_)) return absl::OkStatus();
       SCOUT_ASSIGN_OR_RETURN(model_->tokenizer_, Tokenizer::Load(model_->path_));
-    }
-    return Finish(table, BindHuggingFace);
+      return absl::OkStatus();
+    });
   }
 
   absl::StatusOr<std::shared_ptr<const Model>> FromGguf() {
@@ -80,20 +81,24 @@ class ModelBuilder {
     if (!config.ok()) return AtPlace(config.status(), {.file = model_->path_});
     model_->config_ = *std::move(config);
     SCOUT_RETURN_IF_ERROR(ApplyOverrides(options_.overrides, &model_->config_));
-    absl::StatusOr<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::FromGguf(gguf);
-    if (tokenizer.ok()) {
-      model_->tokenizer_ = *std::move(tokenizer);
-    } else if (!absl::IsNotFound(tokenizer.status())) {
-      return AtPlace(tokenizer.status(), {.file = model_->path_});
-    }
-    return Finish(gguf.table, BindGguf);
+    return Finish(gguf.table, BindGguf, [&]() -> absl::Status {
+      absl::StatusOr<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::FromGguf(gguf);
+      if (tokenizer.ok()) {
+        model_->tokenizer_ = *std::move(tokenizer);
+      } else if (!absl::IsNotFound(tokenizer.status())) {
+        return AtPlace(tokenizer.status(), {.file = model_->path_});
+      }
+      return absl::OkStatus();
+    });
   }
 
  private:
   using BindFunction = absl::Status (*)(const TensorTable&, ModelConfig*, WeightPlan*,
                                         ModelWeights*);
 
-  absl::StatusOr<std::shared_ptr<const Model>> Finish(const TensorTable& table, BindFunction bind) {
+  template <typename LoadTokenizer>
+  absl::StatusOr<std::shared_ptr<const Model>> Finish(const TensorTable& table, BindFunction bind,
+                                                      LoadTokenizer&& load_tokenizer) {
     WeightPlan plan(table, quant_);
     ModelWeights weights;
     if (absl::Status status = bind(table, &model_->config_, &plan, &weights); !status.ok()) {
@@ -101,10 +106,16 @@ class ModelBuilder {
     }
     SCOUT_RETURN_IF_ERROR(CheckUnused(plan, model_->config_.n_layers, options_.logger));
     Count(plan);
-    LogTokenizer();
     const DigestCache cache(options_.cache_dir, plan);
     std::string digest = options_.fresh_digest ? "" : cache.Find();
     const bool known = !digest.empty();
+    // A vocabulary takes as long as many pieces of weights: before it the caller may say no.
+    const bool reads = !options_.metadata_only || (!known && options_.digest);
+    if (reads && options_.progress && !options_.progress(0, BytesToRead(plan))) {
+      return absl::CancelledError("loading was cancelled");
+    }
+    SCOUT_RETURN_IF_ERROR(load_tokenizer());
+    LogTokenizer();
     ReadOptions read{.progress = options_.progress, .n_threads = options_.n_threads};
     read.digest = !known;
     if (!options_.metadata_only) {

@@ -72,8 +72,8 @@ class Job {
     for (const TensorEntry* source : sources_) {
       first_digest_[source] = n_segments;
       n_segments += SegmentsOf(*source).count();
-      total_ += source->nbytes;  // distinct ranges of files: no overflow
     }
+    total_ = BytesToRead(plan);
     if (options.digest) digests_.resize(static_cast<size_t>(n_segments));
     // What the page cache keeps of files that do not fit in memory beside the weights pushes out
     // what is about to be read.
@@ -416,6 +416,12 @@ Segments SegmentsOf(const TensorEntry& entry) {
   s.step = std::max<int64_t>(1, kSegmentBytes / s.row_bytes / kSegmentRows) * kSegmentRows;
   s.per_matrix = (s.rows + s.step - 1) / s.step;
   return s;
+}
+
+int64_t BytesToRead(const WeightPlan& plan) {
+  int64_t total = 0;
+  for (const TensorEntry* source : plan.bound()) total += source->nbytes;  // distinct: no overflow
+  return total;
 }
 
 absl::StatusOr<ReadResult> ReadWeights(const WeightPlan& plan, const ReadOptions& options) {

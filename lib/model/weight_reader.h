@@ -36,6 +36,9 @@ absl::StatusOr<ReadResult> ReadWeights(const WeightPlan& plan, const ReadOptions
 // The digest alone; the weights are read and not kept.
 absl::StatusOr<std::string> DigestWeights(const WeightPlan& plan, const ReadOptions& options);
 
+// What either reads: the total of their progress.
+int64_t BytesToRead(const WeightPlan& plan);
+
 // How a tensor's bytes are cut, see above.
 struct Segments {
   int64_t n_matrices = 1, rows = 1, row_bytes = 0;  // (n_matrices, rows, row_bytes)

@@ -2,8 +2,8 @@
 // much faster sessions decode together than one alone, and that memory stays flat over many jobs.
 // SPDX-License-Identifier: Apache-2.0
 //
-// usage: engine_bench MODEL [cancel|together|memory]... [moments=N] [prompt=N] [tokens=N]
-// All three where none is named. moments: of each kind to cancel at (1000); prompt: tokens of a
+// usage: engine_bench MODEL [cancel|cancel-load|together|memory]... [NAME=N]...
+// All four where none is named. moments: of each kind to cancel at (1000); prompt: tokens of a
 // prefill that is cancelled (2048); tokens: to decode in each measurement (128).
 #include <sys/resource.h>
 #include <unistd.h>
@@ -118,7 +118,7 @@ std::vector<double> CancelLoad(Bench* b) {
   const double whole = Since(begin);
   std::vector<double> seconds;
   const auto wanted = static_cast<size_t>(b->moments);
-  // A load looks only between pieces: many end before they see the wish.
+  // Of a small model many end before they see the wish.
   for (int64_t i = 0; seconds.size() < wanted && i < 40 * b->moments; ++i) {
     std::atomic<bool> stop{false};
     Clock::time_point asked;
@@ -177,12 +177,15 @@ std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
   return seconds;
 }
 
+void PrintCancelHead() {
+  std::printf("cancel, microseconds until the end is seen\n%-10s %6s %12s %12s %12s\n", "during",
+              "n", "median", "99 %", "worst");
+}
+
 void Cancel(Bench* b) {
   const int64_t prompt = std::min<int64_t>(b->prompt, b->info.context_length / 2);
   const int64_t max_new = std::min<int64_t>(b->tokens, b->info.context_length - prompt - 1);
-  std::printf("cancel, microseconds until the end is seen\n%-10s %6s %12s %12s %12s\n", "during",
-              "n", "median", "99 %", "worst");
-  Print("load", CancelLoad(b));
+  PrintCancelHead();
   Print("prefill", CancelJobs(b, prompt, 0));
   Print("decode", CancelJobs(b, 1, max_new));
   scout_engine* engine = b->Engine();
@@ -304,7 +307,9 @@ void Memory(Bench* b) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: engine_bench MODEL [cancel|together|memory]...\n");
+    std::fprintf(stderr,
+                 "usage: engine_bench MODEL [cancel|cancel-load|together|memory]... "
+                 "[moments=N] [prompt=N] [tokens=N]\n");
     return 2;
   }
   Bench bench;
@@ -312,11 +317,35 @@ int main(int argc, char** argv) {
   MUST(scout_model_load, argv[1], nullptr, &bench.model);
   bench.info.struct_size = sizeof bench.info;
   MUST(scout_model_get_info, bench.model, &bench.info);
+  bool all = true;
+  std::vector<std::string> kinds;
+  for (int i = 2; i < argc; ++i) {
+    const std::string a = argv[i];
+    const size_t equals = a.find('=');
+    int64_t* value = a.substr(0, equals) == "moments"  ? &bench.moments
+                     : a.substr(0, equals) == "prompt" ? &bench.prompt
+                     : a.substr(0, equals) == "tokens" ? &bench.tokens
+                                                       : nullptr;
+    if (equals != std::string::npos && value != nullptr) {
+      *value = std::atoll(a.c_str() + equals + 1);
+      if (*value > 0) continue;
+    } else if (a == "cancel" || a == "cancel-load" || a == "together" || a == "memory") {
+      kinds.push_back(a);
+      all = false;
+      continue;
+    }
+    std::fprintf(stderr, "engine_bench: %s is no measurement and no setting\n", a.c_str());
+    return 2;
+  }
   auto asked = [&](const char* name) {
-    return argc == 2 || std::any_of(argv + 2, argv + argc,
-                                    [&](const char* a) { return std::strcmp(a, name) == 0; });
+    return all || std::find(kinds.begin(), kinds.end(), name) != kinds.end();
   };
   if (asked("cancel")) Cancel(&bench);
+  if (asked("cancel-load")) {
+    PrintCancelHead();
+    Print("load", CancelLoad(&bench));
+    std::printf("\n");
+  }
   if (asked("together")) Together(&bench);
   if (asked("memory")) Memory(&bench);
   scout_model_free(bench.model);

@@ -94,7 +94,8 @@ std::vector<Case> Cases(const std::string& root, bool is_long) {
   std::error_code none;
   for (const char* folder :
        {"scout-small", "scout-tiny", "scout-tiny-bf16", "maverick-tiny", "scout-hd128",
-        "scout-tiny-w4a16", "scout-tiny-fp8", "scout-tiny-awq", "scout-hd128-w4a16"}) {
+        "scout-tiny-w4a16", "scout-tiny-fp8", "scout-tiny-awq", "scout-hd128-w4a16", "quant-w4",
+        "quant-mixed", "quant-awq"}) {
     if (!fs::exists(root + "/" + folder + "/model.safetensors", none) &&
         !fs::exists(root + "/" + folder + "/model.safetensors.index.json", none))
       continue;
@@ -265,7 +266,7 @@ TEST(GoldenCompare, NotANumberIsNoAgreement) {
 }
 
 TEST(GoldenData, IsAllThere) {
-  EXPECT_GE(OwnCases().size(), 15u);
+  EXPECT_GE(OwnCases().size(), 18u);
   EXPECT_GE(OwnLongCases().size(), 4u);
 }
 

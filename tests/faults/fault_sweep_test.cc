@@ -259,6 +259,8 @@ const Sweep kSweeps[] = {
     {Kind::kRead, "reads", "faults/hf"},
     {Kind::kRead, "reads", "faults/tiny.gguf"},
     {Kind::kThread, "thread creations", "faults/tiny.gguf"},
+    {Kind::kRead, "reads", "quant-mixed"},
+    {Kind::kRead, "reads", "quant-awq"},
 };
 
 class FaultSweep : public testing::TestWithParam<Sweep> {};

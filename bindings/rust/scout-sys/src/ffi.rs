@@ -439,6 +439,7 @@ extern "C" {
     pub fn scout_logprobs(logits: *const f32, n_logits: i64, token: i32, logprob: *mut f32, n_top: i64, top_ids: *mut i32, top_logprobs: *mut f32, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_job_options_init(options: *mut scout_job_options);
     pub fn scout_job_submit(session: *mut scout_session, tokens: *const i32, n_tokens: i64, options: *const scout_job_options, job: *mut *mut scout_job, error: *mut *mut scout_error) -> scout_status;
+    pub fn scout_job_submit_chat(session: *mut scout_session, chat: *const scout_chat_options, options: *const scout_job_options, job: *mut *mut scout_job, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_job_poll(job: *mut scout_job, timeout_ms: i64, event: *mut scout_event, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_job_wait(job: *mut scout_job, timeout_ms: i64, event: *mut scout_event, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_job_cancel(job: *mut scout_job, error: *mut *mut scout_error) -> scout_status;
