@@ -17,7 +17,9 @@
  *  - Threads: model, engine and tokenizer are safe from any thread. A session is used by one thread
  *    at a time: a second concurrent call returns SCOUT_BUSY and changes nothing. Different sessions
  *    of one engine may be used from different threads. A detokenizer or tool parser belongs to one
- *    thread at a time, as does the reading of a job; a job is cancelled and freed from any.
+ *    thread at a time, as does the reading of a job; a job is cancelled from any thread. Handles are
+ *    freed in any order, from any thread and callback, but never while another thread is in a call
+ *    on the same handle or may begin one.
  *  - While a job of a session is not over, calls on that session other than position, max_tokens and
  *    free return SCOUT_BUSY. A job is over once its final event can be read.
  *  - Progress callbacks run on the thread that made the call, log callbacks on any. A call on the
@@ -107,6 +109,9 @@ enum { SCOUT_LOG_ERROR = 0, SCOUT_LOG_WARNING = 1, SCOUT_LOG_INFO = 2, SCOUT_LOG
 /* One log line, without newline, valid during the call. May come from any thread, several at once. */
 typedef void (*scout_log_fn)(void *user, int32_t level, const char *message);
 
+/* Says that the library will not use `user` again. May come from any thread. */
+typedef void (*scout_release_fn)(void *user);
+
 /* Progress of long work in the unit that the function documents. Runs on the calling thread.
  * Return 0 to go on, anything else to cancel: the call then returns SCOUT_CANCELLED. */
 typedef int32_t (*scout_progress_fn)(void *user, int64_t done, int64_t total);
@@ -137,7 +142,7 @@ typedef struct scout_model_options {
   uint32_t flags;              /* SCOUT_MODEL_* */
   scout_progress_fn progress;  /* bytes of weights read; NULL for none */
   void *progress_user;
-  scout_log_fn log;            /* NULL for none */
+  scout_log_fn log;            /* during this call alone; NULL for none */
   void *log_user;
   int32_t log_level;           /* lines up to this level; default SCOUT_LOG_WARNING */
   int32_t temperature_tuning;  /* SCOUT_KEEP, 0 off, 1 on: attention temperature of global layers */
@@ -416,6 +421,9 @@ typedef struct scout_engine_options {
   int32_t max_jobs;        /* jobs that are not over, beside synchronous calls; 0: 1,024 */
   int32_t max_mixed_tokens;/* most prompt tokens in a step in which a job decodes, which bounds the
                               time between its tokens; 0: 128 */
+  scout_release_fn log_release; /* called once with log_user after the last line, which may come a
+                              moment after the last handle was freed: sessions and jobs log too.
+                              Not called where the creation fails. NULL for none */
 } scout_engine_options;
 
 SCOUT_API void scout_engine_options_init(scout_engine_options *options);
@@ -460,6 +468,8 @@ typedef struct scout_engine_stats {
   double seconds_ffn;        /* dense and experts */
   double seconds_head;       /* logits */
   double seconds_sampling;   /* drawing, text, log-probabilities */
+  double seconds_longest_look; /* the longest time so far between two looks for jobs that were
+                                cancelled or are past their deadline: what bounds their end */
 } scout_engine_stats;
 
 /* A snapshot; fills what fits in stats->struct_size. Errors: INVALID_ARGUMENT. */
@@ -512,7 +522,8 @@ typedef struct scout_sync_result {
 /* Appends tokens and computes their KV. options and result may be NULL.
  * CANCELLED, OUT_OF_MEMORY: the session keeps the steps that were finished (see position).
  * Other errors, the session as before: CAPACITY (more than max_tokens), INVALID_ARGUMENT (an id
- * outside the vocabulary, a row not among the computed tokens), BUSY. */
+ * outside the vocabulary, a row not among the computed tokens), BUSY. A sync also CAPACITY as
+ * scout_session_rewind. */
 SCOUT_API scout_status scout_session_prefill(scout_session *session, const int32_t *tokens,
                                              int64_t n_tokens, const scout_prefill_options *options,
                                              scout_sync_result *result, scout_error **error);
@@ -523,12 +534,15 @@ SCOUT_API scout_status scout_session_sync(scout_session *session, const int32_t 
                                           int64_t n_tokens, const scout_prefill_options *options,
                                           scout_sync_result *result, scout_error **error);
 /* Forgets all tokens from `position` on. Nothing is computed now. Errors: INVALID_ARGUMENT
- * (position beyond the session's); CAPACITY (a fork cut inside pages that it shares and the budget
- * has no pages to replace them: the session is as before). */
+ * (position beyond the session's); CAPACITY (a fork, or a session that was forked, is cut inside
+ * pages that both share, and the budget has no pages to replace them: the session is as before). */
 SCOUT_API scout_status scout_session_rewind(scout_session *session, int64_t position,
                                             scout_error **error);
 /* A second session with the same tokens; KV is shared until either writes. The copy reserves what
- * it does not share. max_tokens 0: as the original's. Errors: CAPACITY, OUT_OF_MEMORY, BUSY. */
+ * it does not share, so that many forks of one long text fit: each can go on to its max_tokens. What
+ * they share was reserved once. To cut it away, by rewind, sync or a job's tokens, a side needs pages
+ * of its own again, and gets CAPACITY where others have them. max_tokens 0: as the original's.
+ * Errors: CAPACITY, OUT_OF_MEMORY, BUSY. */
 SCOUT_API scout_status scout_session_fork(scout_session *session, int64_t max_tokens,
                                           scout_session **fork, scout_error **error);
 /* Tokens held, from any thread; while a call or a job runs, those that would stay if it were cancelled

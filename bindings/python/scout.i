@@ -48,10 +48,22 @@ static int32_t scout_py_progress(void *user, int64_t done, int64_t total) {
   return stop;
 }
 static void scout_py_log(void *user, int32_t level, const char *message) {
-  PyGILState_STATE state = PyGILState_Ensure();
-  PyObject *result = PyObject_CallFunction((PyObject *)user, "iy", (int)level, message);
+  PyGILState_STATE state;
+  PyObject *result;
+  if (!Py_IsInitialized()) return;
+  state = PyGILState_Ensure();
+  result = PyObject_CallFunction((PyObject *)user, "iy", (int)level, message);
   if (result == NULL) PyErr_WriteUnraisable((PyObject *)user);
   Py_XDECREF(result);
+  PyGILState_Release(state);
+}
+
+/* The reference that scout_py_keep took goes. An interpreter that has ended has taken all of them. */
+static void scout_py_release(void *user) {
+  PyGILState_STATE state;
+  if (!Py_IsInitialized()) return;
+  state = PyGILState_Ensure();
+  Py_DECREF((PyObject *)user);
   PyGILState_Release(state);
 }
 
@@ -219,6 +231,7 @@ SCOUT_OUT_BUFFER(char, json, size, PyBytes_FromStringAndSize)
 /* Fields: a callable, which its user pointer keeps; bytes that hold an array. The package keeps both alive. */
 %typemap(in) scout_progress_fn progress "$1 = $input == Py_None ? NULL : scout_py_progress;"
 %typemap(in) scout_log_fn log "$1 = $input == Py_None ? NULL : scout_py_log;"
+%typemap(in) scout_release_fn log_release "$1 = $input == Py_None ? NULL : scout_py_release;"
 %typemap(in) void *progress_user, void *log_user "$1 = $input;"
 %define SCOUT_ARRAY_FIELD(declaration)
 %typemap(in) declaration {
@@ -243,6 +256,9 @@ SCOUT_ARRAY_FIELD(const char *cache_dir)
 /* The maker is called as maker(code, name, message, file, tensor, offset), texts as bytes. */
 %nothread;
 %inline %{
+/* A reference more, for scout_py_release, and back where it is not needed. */
+void scout_py_keep(PyObject *object) { Py_INCREF(object); }
+void scout_py_drop(PyObject *object) { Py_DECREF(object); }
 void set_error_maker(PyObject *maker) {
   Py_XINCREF(maker);
   Py_XSETREF(scout_error_maker, maker);

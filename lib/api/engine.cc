@@ -50,9 +50,10 @@ scout_status scout_engine_create(scout_model* model, const scout_engine_options*
     e.max_step_tokens = o.max_step_tokens;
     e.max_mixed_tokens = o.max_mixed_tokens;
     e.max_jobs = o.max_jobs;
-    e.logger = scout::Logger(o.log, o.log_user, o.log_level);
+    e.logger = scout::Logger(o.log, o.log_user, o.log_level, o.log_release);
     auto handle = std::make_unique<scout_engine>();
     SCOUT_ASSIGN_OR_RETURN(handle->impl, scout::Engine::Create(model->impl, e));
+    e.logger.Arm();
     *engine = handle.release();
     return absl::OkStatus();
   });
@@ -104,6 +105,7 @@ scout_status scout_engine_get_stats(const scout_engine* engine, scout_engine_sta
     out.seconds_ffn = jobs.forward.ffn;
     out.seconds_head = jobs.forward.head;
     out.seconds_sampling = jobs.sampling;
+    out.seconds_longest_look = jobs.longest_look;
     std::strncpy(out.backend, s.backend, sizeof out.backend - 1);
     std::strncpy(out.isa, s.isa, sizeof out.isa - 1);
     return scout::api::WriteResult(&out, "scout_engine_stats", sizeof out, stats);

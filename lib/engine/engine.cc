@@ -101,7 +101,7 @@ absl::StatusOr<std::shared_ptr<Engine>> Engine::Create(std::shared_ptr<const Mod
   forward.exact = options.exact;
   forward.max_rows = step;
   forward.merge_right_to_left = options.merge_right_to_left;
-  const SchedulerOptions scheduler{step, mixed, jobs};
+  const SchedulerOptions scheduler{step, mixed, jobs, options.between_layers};
   engine->scheduler_ = std::make_shared<Scheduler>(model, engine->backend_, std::move(pool),
                                                    forward, page, scheduler, engine->logger_);
   SCOUT_ASSIGN_OR_RETURN(engine->thread_, engine->scheduler_->Start());
@@ -122,7 +122,8 @@ int64_t Engine::DefaultSessionTokens() const {
   if (layout_->n_global() > 0) {
     const int64_t pages = free_pages(pools_->global) / layout_->n_global();  // per layer
     // Half, rounded down, so that a default fork of a default session fits.
-    tokens = std::min(tokens, std::max(pages / 2, std::min<int64_t>(pages, 1)) * layout_->page_tokens);
+    tokens =
+        std::min(tokens, std::max(pages / 2, std::min<int64_t>(pages, 1)) * layout_->page_tokens);
   }
   if (layout_->n_chunked() > 0) {
     const int64_t pages = free_pages(pools_->chunked) / layout_->n_chunked();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -20,15 +21,16 @@ struct EngineOptions {
   bool exact = false;
   bool reference_backend = false;
   kernels::Isa isa = kernels::Isa::kAuto;
-  int kv_format = 0;                 // 0 auto, else 1 + kernels::KvFormat
-  int64_t n_threads = 0;             // 0: physical cores this process may use
-  int64_t kv_tokens = 0;             // 0: default
-  int64_t max_sessions = 0;          // 0: default
-  int64_t page_tokens = 0;           // 0: default
-  int64_t max_step_tokens = 0;       // 0: default
-  int64_t max_mixed_tokens = 0;      // 0: default
-  int64_t max_jobs = 0;              // 0: default
-  bool merge_right_to_left = false;  // tests only: see kernels::AttentionArgs
+  int kv_format = 0;                     // 0 auto, else 1 + kernels::KvFormat
+  int64_t n_threads = 0;                 // 0: physical cores this process may use
+  int64_t kv_tokens = 0;                 // 0: default
+  int64_t max_sessions = 0;              // 0: default
+  int64_t page_tokens = 0;               // 0: default
+  int64_t max_step_tokens = 0;           // 0: default
+  int64_t max_mixed_tokens = 0;          // 0: default
+  int64_t max_jobs = 0;                  // 0: default
+  bool merge_right_to_left = false;      // tests only: see kernels::AttentionArgs
+  std::function<void()> between_layers;  // tests only: see SchedulerOptions
   Logger logger;
 };
 

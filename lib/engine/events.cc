@@ -36,12 +36,6 @@ float* EventQueue::TakeRowBuffer() {
   return buffer;
 }
 
-void EventQueue::GiveBackRowBuffer(float* buffer) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  --rows_promised_;
-  free_rows_.push_back(buffer);
-}
-
 void EventQueue::Push() {
   const bool row = ring_[tail_].kind == JobEvent::Kind::kRow;
   tail_ = (tail_ + 1) % ring_.size();

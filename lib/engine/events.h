@@ -74,7 +74,6 @@ class EventQueue {
   bool HasRoom(size_t n);
   // A row buffer of the queue, with room for its event, or null.
   float* TakeRowBuffer();
-  void GiveBackRowBuffer(float* buffer);
   // What the next Push adds; there must be room for it.
   JobEvent& slot() { return ring_[tail_]; }
   void Push();

@@ -99,16 +99,16 @@ absl::Status Job::Wait(int64_t timeout_ms, JobEvent* event) {
 
 void Job::Cancel() {
   cancelled_.store(true, std::memory_order_relaxed);
-  Wake();
+  Wake(true);
 }
 
-void Job::Wake() {
+void Job::Wake(bool ends) {
   std::shared_ptr<Scheduler> scheduler;
   {
     std::lock_guard<std::mutex> lock(link_mutex_);
     scheduler = scheduler_;
   }
-  if (scheduler != nullptr) scheduler->Poke();
+  if (scheduler != nullptr) scheduler->Poke(ends);
 }
 
 int64_t Job::PendingRows() const {
@@ -185,7 +185,9 @@ absl::StatusOr<DoneReason> Job::Accept() {
 void Job::FillFinal(DoneReason reason, absl::Status status, Clock::time_point now) {
   SessionState& s = *state_;
   counts_.computed = std::max<int64_t>(0, std::min(s.kv->length(), prompt_) - first_);
+  s.kv->DropPrepared();
   s.tokens.resize(static_cast<size_t>(std::max(keep_, s.kv->length())));
+  s.answer_start = std::min(s.answer_start, s.n_tokens());
   s.Publish();
   JobEvent& event = queue_.final_slot();
   event.text.clear();

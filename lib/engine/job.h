@@ -84,7 +84,7 @@ class Job {
   absl::StatusOr<DoneReason> Accept();
   // What the final event says. Drops half-computed tokens of the session.
   void FillFinal(DoneReason reason, absl::Status status, Clock::time_point now);
-  void Wake();
+  void Wake(bool ends = false);
 
   // ---- Set before submission ----
   const JobOptions options_;
@@ -94,6 +94,7 @@ class Job {
   const int64_t n_rows_;
   float* const direct_logits_;
   bool want_logits_ = false;  // of the last token, even where nothing is drawn
+  bool continues_ = false;    // brings no tokens: what it computes before it draws was drawn before
   int64_t max_new_ = 0;       // tokens to draw at most
   Clock::time_point submitted_, started_, first_token_, deadline_ = Clock::time_point::max();
   EventQueue queue_;
@@ -112,7 +113,8 @@ class Job {
   JobCounts counts_;
   std::optional<Detokenizer> detokenizer_;
   StopMatcher stop_matcher_;
-  bool in_step_ = false;  // has its part of it, or cannot have one now
+  bool in_step_ = false;   // has its part of it, or cannot have one now
+  bool has_span_ = false;  // has its part of it
 
   std::atomic<bool> cancelled_{false};
   std::atomic<JobPhase> phase_{JobPhase::kQueued};

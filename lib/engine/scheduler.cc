@@ -8,6 +8,8 @@
 namespace scout {
 namespace {
 constexpr char kQueueFull[] = "scout/queue_full";
+// Synchronous calls whose tokens are drawn at once; more of them wait for the next turn.
+constexpr int64_t kSyncCallers = 1024;
 }  // namespace
 
 absl::Status QueueFullError(int64_t max_jobs) {
@@ -32,9 +34,10 @@ Scheduler::Scheduler(std::shared_ptr<const Model> model, const kernels::Backend*
   step_.tokens.reserve(rows);
   step_.spans.reserve(rows);
   step_.wanted.reserve(rows);
+  step_.between = [this] { Between(); };
   step_.leaves = [this](int64_t span) { return Leaves(span); };
   step_jobs_.reserve(rows);
-  drawing_.reserve(rows);
+  drawing_.reserve(static_cast<size_t>(options_.max_jobs + kSyncCallers));
 }
 
 absl::StatusOr<std::thread> Scheduler::Start() {
@@ -88,6 +91,8 @@ void Scheduler::Enqueue(Place* place, bool wake) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!job.direct_) ++submitted_;
+    // A step that runs now does not know of it.
+    if (job.deadline_ != Job::Clock::time_point::max()) due_.store(true);
     incoming_.splice(incoming_.end(), place->job_);
     work_ = true;
   }
@@ -109,6 +114,7 @@ JobEvent Scheduler::Run(Place place, const Progress& progress) {
     if (event.final()) return event;
     if (!progress(event.done, event.total)) {
       job->cancelled_.store(true, std::memory_order_relaxed);
+      due_.store(true);
     }
     if (job->queue_.Release()) {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -129,14 +135,14 @@ void Scheduler::Drive(Job* job) {
 
 void Scheduler::Loop() {
   std::unique_lock<std::mutex> lock(mutex_);
-  auto ready = [this] { return stop_ || (work_ && !driven_); };
   while (!stop_) {
-    if (wake_at_ == Job::Clock::time_point::max()) {
-      wake_.wait(lock, ready);
-    } else if (!wake_.wait_until(lock, wake_at_, ready) && !driven_) {
+    if (work_ && !driven_) {
+      TurnUnlocked(&lock);
+    } else if (driven_ || wake_at_ == Job::Clock::time_point::max()) {
+      wake_.wait(lock);  // a driver that stops says so where something is left
+    } else if (wake_.wait_until(lock, wake_at_) == std::cv_status::timeout && !driven_) {
       work_ = true;  // a deadline has passed
     }
-    if (work_ && !driven_ && !stop_) TurnUnlocked(&lock);
   }
 }
 
@@ -165,10 +171,11 @@ void Scheduler::TurnUnlocked(std::unique_lock<std::mutex>* lock) {
 
 void Scheduler::Close() {
   closed_.store(true);
-  Poke();
+  Poke(true);
 }
 
-void Scheduler::Poke() {
+void Scheduler::Poke(bool ends) {
+  if (ends) due_.store(true);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     work_ = true;
@@ -188,6 +195,7 @@ SchedulerStats Scheduler::Stats() const {
     stats = stats_;
   }
   std::lock_guard<std::mutex> lock(mutex_);
+  stats.jobs_queued += static_cast<int64_t>(incoming_.size());
   stats.submitted = submitted_;
   stats.refused = refused_;
   return stats;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -26,8 +27,9 @@ namespace scout {
 
 struct SchedulerOptions {
   int64_t max_step_rows = 512;
-  int64_t max_mixed_rows = 128;  // of prefill, in a step in which somebody decodes
-  int64_t max_jobs = 1024;       // not over, beside those of synchronous calls
+  int64_t max_mixed_rows = 128;          // of prefill, in a step in which somebody decodes
+  int64_t max_jobs = 1024;               // not over, beside those of synchronous calls
+  std::function<void()> between_layers;  // tests only: called on the driver's thread
 };
 
 struct SchedulerStats {
@@ -39,6 +41,7 @@ struct SchedulerStats {
   int64_t steps = 0;
   int64_t steps_by_rows[kBuckets] = {};  // [i]: steps of more than 2^(i - 1) and up to 2^i rows
   double sampling = 0;                   // seconds
+  double longest_look = 0;  // seconds, the longest between two looks for jobs that should end
   ForwardStats forward;
 };
 
@@ -78,8 +81,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   // Ends all jobs and takes no more of them; synchronous calls go on.
   void Close();
-  // Something that a job waited for has happened.
-  void Poke();
+  // Something that a job waited for has happened; `ends`: a job should end.
+  void Poke(bool ends = false);
   // An error on the thread of the driver, where waiting would never end.
   absl::Status CheckMayWait() const;
 
@@ -96,6 +99,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   // ---- The driver's ----
   bool Turn();
+  void Looked(Job::Clock::time_point now);
+  void Between();
   bool Leaves(int64_t span);
   bool EndIfDue(Job* job, Job::Clock::time_point now);
   bool EndAndCollect();
@@ -125,6 +130,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   bool driven_ = false;  // somebody is the driver
   Job::Clock::time_point wake_at_ = Job::Clock::time_point::max();  // the next deadline
   std::atomic<bool> closed_{false};
+  std::atomic<bool> due_{false};  // a job may have to end that is not in the running step
   std::atomic<std::thread::id> driver_{};
 
   // ---- The driver's ----
@@ -141,7 +147,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
     double last_job = 0;  // of the job served last
   };
   PriorityClass classes_[kPriorities];
-  double clock_ = 0;  // virtual time of the class served last
+  double clock_ = 0;               // virtual time of the class served last
+  bool prefill_turn_ = false;      // of steps of one row
+  Job::Clock::time_point looked_;  // for jobs that should end
   Job::Clock::time_point next_deadline_ = Job::Clock::time_point::max();
   SchedulerStats now_;
 

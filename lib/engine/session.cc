@@ -91,6 +91,7 @@ absl::Status Session::Begin(Job* job, const int32_t* tokens, int64_t n, bool app
   s.tokens.insert(s.tokens.end(), tokens, tokens + n);
   if (n > 0 || !append) s.answer_start = total;
   job->keep_ = common;
+  job->continues_ = append && n == 0;
   job->first_ = s.kv->length();
   job->prompt_ = total;
   job->counts_.kept = s.kv->length();

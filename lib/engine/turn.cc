@@ -10,14 +10,23 @@
 namespace scout {
 
 bool Scheduler::Turn() {
+  looked_ = Job::Clock::now();
   const bool ended = EndAndCollect();
   const bool drew = !drawing_.empty();
   if (drew) DrawAll();
   BuildStep();
   const bool ran = !step_.spans.empty();
   if (ran) RunStep();
+  Looked(Job::Clock::now());
   PublishStats();
   return ended || drew || ran;
+}
+
+// Jobs that should end are looked for now.
+void Scheduler::Looked(Job::Clock::time_point now) {
+  now_.longest_look =
+      std::max(now_.longest_look, std::chrono::duration<double>(now - looked_).count());
+  looked_ = now;
 }
 
 bool Scheduler::EndIfDue(Job* job, Job::Clock::time_point now) {
@@ -30,7 +39,24 @@ bool Scheduler::EndIfDue(Job* job, Job::Clock::time_point now) {
 
 // Between layers: a job that is over leaves the step, and its session is free at once.
 bool Scheduler::Leaves(int64_t span) {
-  return EndIfDue(step_jobs_[static_cast<size_t>(span)]->get(), Job::Clock::now());
+  return EndIfDue(step_jobs_[static_cast<size_t>(span)]->get(), looked_);
+}
+
+// Between layers: jobs that are not in the step end too, those that came in the meantime included.
+void Scheduler::Between() {
+  if (options_.between_layers) options_.between_layers();
+  Looked(Job::Clock::now());
+  if (!due_.exchange(false) && looked_ < next_deadline_) return;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    active_.splice(active_.end(), incoming_);
+  }
+  next_deadline_ = Job::Clock::time_point::max();
+  for (const std::shared_ptr<Job>& job : active_) {
+    if (job->over_ || (!job->has_span_ && EndIfDue(job.get(), looked_))) continue;
+    // One that is over is asked for its span at once.
+    if (job->deadline_ > looked_) next_deadline_ = std::min(next_deadline_, job->deadline_);
+  }
 }
 
 // Ends jobs that have nothing left to do, and collects those that may draw. Whether one ended.
@@ -56,6 +82,7 @@ bool Scheduler::EndAndCollect() {
         continue;
       }
       job.first_ = std::min(job.first_, s.kv->length());
+      job.counts_.kept = std::min(job.counts_.kept, s.kv->length());
     }
     if (job.PendingRows() > 0 || !job.queue_.HasRoom(0)) continue;
     if (!job.MayDraw() || n >= s.max_tokens) {
@@ -64,7 +91,7 @@ bool Scheduler::EndAndCollect() {
       ended = true;
     } else if (!job.direct_ && !job.queue_.HasRoom(1)) {
       job.SetPhase(JobPhase::kPaused);
-    } else if (static_cast<int64_t>(drawing_.size()) < options_.max_step_rows) {
+    } else if (drawing_.size() < drawing_.capacity()) {  // never allocates
       if (job.started_ == Job::Clock::time_point()) job.started_ = now;
       job.SetPhase(JobPhase::kDecode);
       drawing_.push_back(&job);
@@ -107,13 +134,23 @@ void Scheduler::BuildStep() {
   step_.spans.clear();
   step_.wanted.clear();
   step_jobs_.clear();
-  bool crowded = false;
+  bool crowded = false, prefill_waits = false;
+  for (const std::shared_ptr<Job>& job : active_) {
+    job->in_step_ = job->over_;
+    job->has_span_ = false;
+    prefill_waits = prefill_waits || (!job->over_ && job->PendingRows() > 1);
+  }
+  // However many decode, an eighth of the rows is for prefill; of steps of one row every other.
+  int64_t decode_rows = options_.max_step_rows;
+  prefill_turn_ = prefill_waits && !prefill_turn_;
+  if (prefill_waits && (decode_rows > 1 || prefill_turn_)) {
+    decode_rows -= std::max<int64_t>(1, decode_rows / 8);
+  }
   auto n_rows = [this] { return static_cast<int64_t>(step_.tokens.size()); };
   for (auto it = active_.begin(); it != active_.end(); ++it) {
     Job& job = **it;
-    job.in_step_ = job.over_;
     if (job.over_ || job.PendingRows() != 1) continue;
-    if (n_rows() < options_.max_step_rows) {
+    if (n_rows() < decode_rows) {
       AddSpan(it, 1);
     } else {
       crowded = true;
@@ -137,7 +174,9 @@ void Scheduler::AddPrefill(int64_t budget) {
     PriorityClass& c = class_of(*job);
     // Who comes anew begins where the others are, and brings no claim from the past.
     if (++c.n_jobs == 1) c.served = std::max(c.served, clock_);
-    if (job->served_ < 0) job->served_ = c.last_job;
+    if (job->served_ < 0 || job->phase() == JobPhase::kPaused) {
+      job->served_ = std::max(job->served_, c.last_job);
+    }
   }
   auto before = [&](const Job& a, const Job& b) {
     if (a.options_.priority != b.options_.priority) {
@@ -200,6 +239,7 @@ bool Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
   step_.tokens.insert(step_.tokens.end(), s.tokens.begin() + span.position, s.tokens.begin() + end);
   step_.spans.push_back(span);
   step_jobs_.push_back(it);
+  job.has_span_ = true;
   if (job.started_ == Job::Clock::time_point()) job.started_ = Job::Clock::now();
   job.SetPhase(job.counts_.generated > 0 ? JobPhase::kDecode : JobPhase::kPrefill);
   return true;
@@ -226,6 +266,7 @@ void Scheduler::RunStep() {
   while (bucket + 1 < SchedulerStats::kBuckets && (int64_t{1} << bucket) < n) ++bucket;
   ++now_.steps;
   ++now_.steps_by_rows[bucket];
+  PublishStats();  // what runs now is in the numbers that others see
   forward_.Run(&step_);
   for (size_t i = 0; i < step_.spans.size(); ++i) {
     if (step_.spans[i].n_rows > 0) FinishSpan(step_jobs_[i]->get(), step_.spans[i]);
@@ -235,7 +276,7 @@ void Scheduler::RunStep() {
 void Scheduler::FinishSpan(Job* job, const StepSpan& span) {
   SessionState& s = *job->state_;
   if (!span.stored) s.kv->FinishAppend(span.n_rows);
-  const bool prompt = !span.stored && job->counts_.generated == 0;
+  const bool prompt = !span.stored && job->counts_.generated == 0 && !job->continues_;
   if (prompt) now_.tokens_prefilled += span.n_rows;
   const int64_t end = span.position + span.n_rows;
   const WantedRow* const wanted = step_.wanted.data() + span.wanted_begin;
@@ -272,6 +313,10 @@ void Scheduler::Finish(Job* job, DoneReason reason, absl::Status status) {
   if (!job->direct_) {
     ++(ok ? now_.done[static_cast<int>(reason)] : now_.failed);
     try {
+      if (!ok && logger_.enabled(LogLevel::kWarning)) {
+        logger_.Log(LogLevel::kWarning, absl::StrCat("a job failed after ", event.position,
+                                                     " tokens: ", event.status.message()));
+      }
       if (logger_.enabled(LogLevel::kDebug)) {
         logger_.Log(
             LogLevel::kDebug,

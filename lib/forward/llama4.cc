@@ -115,10 +115,7 @@ void Forward::Run(Step* step) {
 
   ActiveRows* rows = &all_;
   for (int64_t layer = 0; layer < config_.n_layers; ++layer) {
-    if (step->leaves && LetSpansLeave(step)) {
-      if (all_.n == 0) break;
-      PrepareRows(*step);
-    }
+    if (!AskSpans(step, &all_)) break;
     const LayerWeights& w = model_->layers()[layer];
     ops_.RmsNorm(stream_, w.attn_norm, static_cast<float>(config_.rms_eps), norm_.f32(), all_.n,
                  config_.hidden);
@@ -138,16 +135,18 @@ void Forward::Run(Step* step) {
     clock.AddTo(&stats_.ffn);
   }
   clock.AddTo(&stats_.attention);
-  if (all_.n > 0 && wanted_.n > 0) Logits(*step);
+  if (all_.n > 0 && wanted_.n > 0 && AskSpans(step, &wanted_)) Logits(*step);
   clock.AddTo(&stats_.head);
   stats_.rows += all_.n;
   AddFlops(ops_.flops);
   ops_.flops = 0;
 }
 
-// Asks the spans, closes the gaps in the stream, and says whether any has left. PrepareRows then
-// makes the tables of the rows that are still there.
-bool Forward::LetSpansLeave(Step* step) {
+// Asks the spans whether they stay, and closes the gaps in the stream of `rows`, all or the wanted
+// ones. Whether any row is left.
+bool Forward::AskSpans(Step* step, const ActiveRows* rows) {
+  if (step->between) step->between();
+  if (!step->leaves) return true;
   bool any = false;
   for (size_t s = 0; s < step->spans.size(); ++s) {
     StepSpan& span = step->spans[s];
@@ -156,18 +155,19 @@ bool Forward::LetSpansLeave(Step* step) {
     span.n_rows = span.n_wanted = 0;
     any = true;
   }
-  if (!any) return false;
+  if (!any) return true;
   int64_t to = 0;
   for (size_t s = 0; s < step->spans.size(); ++s) {
-    const int64_t from = all_.span_begin[s], n = step->spans[s].n_rows;
+    const StepSpan& span = step->spans[s];
+    const int64_t from = rows->span_begin[s], n = rows == &all_ ? span.n_rows : span.n_wanted;
     if (n > 0 && from != to) {
       std::memmove(stream_ + to * config_.hidden, stream_ + from * config_.hidden,
                    static_cast<size_t>(n * config_.hidden) * sizeof(float));
     }
     to += n;
   }
-  all_.n = to;
-  return true;
+  PrepareRows(*step);
+  return rows->n > 0;
 }
 
 // Ten million tokens of a large model pass 2^63: the count stays at the top then.

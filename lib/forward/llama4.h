@@ -57,7 +57,7 @@ class Forward {
 
   void AddFlops(int64_t n);
   void PrepareRows(const Step& step);
-  bool LetSpansLeave(Step* step);
+  bool AskSpans(Step* step, const ActiveRows* rows);
   void FillCosSin(const std::vector<int64_t>& positions, int64_t n, float* out);
   void KeysAndValues(const Step& step, int64_t layer);
   void Queries(int64_t layer, const ActiveRows& rows);

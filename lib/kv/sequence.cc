@@ -110,6 +110,19 @@ void SequenceKv::PrepareAppend(int64_t n) {
   }
 }
 
+void SequenceKv::DropPrepared() {
+  for (size_t layer = 0; layer < tables_.size(); ++layer) {
+    const bool global = layout_->global[layer];
+    const int64_t keep = layout_->PagesFor(global ? length_ : length_ - chunk_base_);
+    Table& table = tables_[layer];
+    while (static_cast<int64_t>(table.pages.size()) > keep) {
+      const bool freed = PoolOf(layer).Drop(table.pages.back());
+      if (global && freed) ++global_reserve_;
+      table.Pop();
+    }
+  }
+}
+
 int64_t SequenceKv::LengthAfterTruncate(int64_t position) const {
   if (position >= length_) return length_;
   return position >= chunk_base_ ? position : layout_->ChunkStart(position);
@@ -168,7 +181,7 @@ absl::StatusOr<std::unique_ptr<SequenceKv>> SequenceKv::Fork(int64_t max_tokens)
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
     const Table& from = tables_[layer];
     Table& to = kv->tables_[layer];
-    const int64_t share = layout_->global[layer] ? whole : static_cast<int64_t>(from.pages.size());
+    const int64_t share = layout_->global[layer] ? whole : layout_->PagesFor(length_ - chunk_base_);
     for (int64_t i = 0; i < share; ++i) {
       from.pages[i]->refs.fetch_add(1, std::memory_order_relaxed);
       to.Push(from.pages[i]);

@@ -66,6 +66,8 @@ class SequenceKv {
   void PrepareAppend(int64_t n);
   // Declares the prepared positions stored.
   void FinishAppend(int64_t n) { length_ += n; }
+  // Gives back what was prepared and will not be stored. Harmless where nothing was.
+  void DropPrepared();
 
   // Whether every layer holds what a query at `position` sees.
   bool Holds(int64_t position) const {

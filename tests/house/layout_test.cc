@@ -104,7 +104,7 @@ SCOUT_AT(scout_tool_event, text_bytes, 32);
 SCOUT_AT(scout_tool_event, reason, 40);
 
 // scout_engine_options
-SCOUT_SIZE(scout_engine_options, 72);
+SCOUT_SIZE(scout_engine_options, 80);
 SCOUT_AT(scout_engine_options, struct_size, 0);
 SCOUT_AT(scout_engine_options, mode, 4);
 SCOUT_AT(scout_engine_options, backend, 8);
@@ -120,9 +120,10 @@ SCOUT_AT(scout_engine_options, log_level, 56);
 SCOUT_AT(scout_engine_options, max_sessions, 60);
 SCOUT_AT(scout_engine_options, max_jobs, 64);
 SCOUT_AT(scout_engine_options, max_mixed_tokens, 68);
+SCOUT_AT(scout_engine_options, log_release, 72);
 
 // scout_engine_stats
-SCOUT_SIZE(scout_engine_stats, 392);
+SCOUT_SIZE(scout_engine_stats, 400);
 SCOUT_AT(scout_engine_stats, struct_size, 0);
 SCOUT_AT(scout_engine_stats, n_threads, 4);
 SCOUT_AT(scout_engine_stats, kv_pages_total, 8);
@@ -151,6 +152,7 @@ SCOUT_AT(scout_engine_stats, seconds_attention, 360);
 SCOUT_AT(scout_engine_stats, seconds_ffn, 368);
 SCOUT_AT(scout_engine_stats, seconds_head, 376);
 SCOUT_AT(scout_engine_stats, seconds_sampling, 384);
+SCOUT_AT(scout_engine_stats, seconds_longest_look, 392);
 
 // scout_session_options
 SCOUT_SIZE(scout_session_options, 16);

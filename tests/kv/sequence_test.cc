@@ -137,6 +137,31 @@ TEST(SequenceKv, ForkSharesWholePagesAndNeitherSideSeesTheOther) {
   EXPECT_EQ(InUse(*pool), 0);
 }
 
+TEST(SequenceKv, WhatWasPreparedAndNotStoredGoesBack) {
+  const auto layout = Layout({false, true}, 64);
+  auto pools = std::make_shared<KvPools>(layout->page_bytes(), 20, 20);
+  auto kv = *SequenceKv::Create(pools, layout, 128);
+  Append(*kv, 5, 1);
+  const int64_t committed = Committed(*pools);
+  for (const int64_t n : {59, 1}) {
+    kv->PrepareAppend(n);
+    kv->DropPrepared();
+    EXPECT_EQ(InUse(*pools), 2);
+    EXPECT_EQ(Committed(*pools), committed);
+  }
+  auto fork = kv->Fork(5);
+  ASSERT_TRUE(fork.ok()) << fork.status();
+  Append(*kv, 123, 1);  // two chunks: everything that was reserved is there
+  EXPECT_EQ(Slot(**fork, 0, 4)[0], 100004);
+  EXPECT_EQ(Slot(*kv, 1, 127)[0], 100127);
+  kv->DropPrepared();
+  EXPECT_EQ(kv->length(), 128);
+  kv.reset();
+  fork->reset();
+  EXPECT_EQ(InUse(*pools), 0);
+  EXPECT_EQ(Committed(*pools), 0);
+}
+
 TEST(SequenceKv, RewindIntoSharedPagesFailsCleanlyWithoutRoom) {
   auto layout = Layout({true}, 1024);
   auto pool = std::make_shared<KvPools>(layout->page_bytes(), 9, 0);

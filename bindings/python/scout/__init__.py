@@ -13,9 +13,11 @@ child keeps what it needs of its parent. Blocking calls release the GIL. scout.h
 SPDX-License-Identifier: Apache-2.0
 """
 import array
+import contextlib
 import ctypes
 import os
 import struct
+import threading
 
 from . import native
 
@@ -113,7 +115,7 @@ class _Progress:
 
 
 def _attach_log(options, log):
-    """Sets the struct's log fields; whoever owns the handle keeps the result as long."""
+    """Sets the struct's log fields and returns what is to live as long as the library may log."""
     if log is None:
         return None
 
@@ -163,9 +165,10 @@ class Model(_Handle):
         filled = _options("scout_model_options", options)
         folder = None if cache_dir is None else os.fsencode(cache_dir)
         filled.cache_dir = folder
-        self._log = _attach_log(filled, log)
+        line = _attach_log(filled, log)  # for the call alone
         with _Progress(progress).attach(filled):
             super().__init__(native.scout_model_load(os.fsencode(path), filled))
+        del line
 
     @property
     def info(self):
@@ -182,9 +185,33 @@ class Model(_Handle):
         """log(level, text), from any thread; other names are fields of scout_engine_options."""
         filled = _options("scout_engine_options", options)
         line = _attach_log(filled, log)
-        engine = Engine(native.scout_engine_create(self.handle, filled))
-        engine._logs = (self._log, line)
+        if line is not None:  # the library's until it says that it logs no more
+            filled.log_release = line
+            native.scout_py_keep(line)
+        try:
+            engine = Engine(native.scout_engine_create(self.handle, filled))
+        except BaseException:
+            if line is not None:
+                native.scout_py_drop(line)
+            raise
+        engine._vocab = self.info.vocab_size
         return engine
+
+
+@contextlib.contextmanager
+def _dialog(messages, add_generation_prompt):
+    """scout_chat_options of (role, content) pairs, and room enough for their tokens."""
+    pairs = [(role.encode(), content.encode()) for role, content in messages]
+    block = native.scout_py_messages(len(pairs))
+    try:
+        for i, (role, content) in enumerate(pairs):
+            native.scout_py_message_set(block, i, role, content)
+        options = _options("scout_chat_options", {
+            "messages": block, "n_messages": len(pairs),
+            "add_generation_prompt": int(add_generation_prompt)})
+        yield options, sum(len(content) + 64 for _, content in pairs) + 64
+    finally:
+        native.scout_py_messages_free(block)
 
 
 class Tokenizer(_Handle):
@@ -214,18 +241,8 @@ class Tokenizer(_Handle):
 
     def chat(self, messages, add_generation_prompt=True):
         """Tokens of a dialog of (role, content)."""
-        pairs = [(role.encode(), content.encode()) for role, content in messages]
-        block = native.scout_py_messages(len(pairs))
-        try:
-            for i, (role, content) in enumerate(pairs):
-                native.scout_py_message_set(block, i, role, content)
-            options = _options("scout_chat_options", {
-                "messages": block, "n_messages": len(pairs),
-                "add_generation_prompt": int(add_generation_prompt)})
-            room = sum(len(content) + 64 for _, content in pairs) + 64
+        with _dialog(messages, add_generation_prompt) as (options, room):
             return native.scout_tokenizer_chat(self.handle, options, room)
-        finally:
-            native.scout_py_messages_free(block)
 
     def is_end(self, token):
         return bool(native.scout_tokenizer_is_end(self.handle, token))
@@ -247,12 +264,12 @@ class Detokenizer(_Handle):
 
 class Engine(_Handle):
     _free = native.scout_engine_free
-    _logs = ()  # kept alive by every child: the library may log as long as one lives
+    _vocab = 0
 
     def session(self, max_tokens=0):
         session = Session(native.scout_session_create(
             self.handle, _options("scout_session_options", {"max_tokens": max_tokens})))
-        session._logs = self._logs
+        session._vocab = self._vocab
         return session
 
 
@@ -260,7 +277,7 @@ class Session(_Handle):
     """One sequence of tokens. One thread at a time: a second concurrent call raises Busy."""
 
     _free = native.scout_session_free
-    _logs = ()
+    _vocab = 0
 
     def _feed(self, call, tokens, progress):
         options = _options("scout_prefill_options", {})
@@ -293,16 +310,27 @@ class Session(_Handle):
 
     def submit(self, tokens, options=None, stop=(), stop_tokens=(), **values):
         """Starts a job that makes the session hold `tokens` and draws an answer. options from
-        sampling(); stop: strings; other names are fields of scout_job_options."""
+        sampling(); stop: strings; logit_rows: positions; other names are fields of scout_job_options."""
+        return self._submit(lambda filled: native.scout_job_submit(self.handle, tokens, filled),
+                            options, stop, stop_tokens, values)
+
+    def submit_chat(self, messages, options=None, stop=(), stop_tokens=(), add_generation_prompt=True,
+                    **values):
+        """The same for a dialog of (role, content); turns that the session holds are kept."""
+        with _dialog(messages, add_generation_prompt) as (chat, _):
+            return self._submit(lambda filled: native.scout_job_submit_chat(self.handle, chat, filled),
+                                options, stop, stop_tokens, values)
+
+    def _submit(self, call, options, stop, stop_tokens, values):
+        rows = array.array("q", values.pop("logit_rows", ())).tobytes()
         filled = _options("scout_job_options", values)
         filled.sampling = options
         strings = (ctypes.c_char_p * len(stop))(*(text.encode() for text in stop))
         pointers, ids = bytes(strings), array.array("i", stop_tokens).tobytes()
         filled.stop_strings, filled.n_stop_strings = pointers, len(stop)
         filled.stop_tokens, filled.n_stop_tokens = ids, len(stop_tokens)
-        job = Job(native.scout_job_submit(self.handle, tokens, filled))
-        job._logs = self._logs
-        return job
+        filled.logit_rows, filled.n_logit_rows = rows, len(rows) // 8
+        return Job(call(filled), self._vocab)
 
     def logits(self, vocab_size):
         """Of the last token."""
@@ -313,7 +341,7 @@ class Session(_Handle):
 
     def fork(self, max_tokens=0):
         fork = Session(native.scout_session_fork(self.handle, max_tokens))
-        fork._logs = self._logs
+        fork._vocab = self._vocab
         return fork
 
     @property
@@ -330,18 +358,52 @@ class Job(_Handle):
     comes; poll() gives each event. Read by one thread at a time; cancelled and closed from any."""
 
     _free = native.scout_job_free
-    _logs = ()
 
     #: Of the final event, once it was read: reason (native.SCOUT_DONE_*), generated, kept, computed,
     #: seconds_prefill, seconds_decode, ...
     result = None
 
+    def __init__(self, handle, vocab):
+        self._lock, self._users, self._vocab = threading.Lock(), 0, vocab
+        super().__init__(handle)
+
+    @contextlib.contextmanager
+    def _using(self):
+        """The handle, not freed before the block ends."""
+        with self._lock:
+            handle = self.handle
+            self._users += 1
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                self._users -= 1
+                free = self._users == 0 and self._handle is None
+            if free:
+                native.scout_job_free(handle)
+
+    def close(self):
+        """Cancels and frees; a poll that waits in another thread then ends."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+            if handle is None:
+                return
+            free = self._users == 0
+            if not free:
+                native.scout_job_cancel(handle)
+        if free:
+            native.scout_job_free(handle)
+
     def poll(self, timeout=None):
         """The next event as a dict, or None where none came in `timeout` seconds (None: no limit). Raises
         the error that ended the job; after the final event INVALID_STATE."""
+        with self._using() as handle:
+            return self._poll(handle, -1 if timeout is None else int(timeout * 1000))
+
+    def _poll(self, handle, timeout_ms):
         event = native.scout_py_event()
         try:
-            native.scout_job_poll(self.handle, -1 if timeout is None else int(timeout * 1000), event)
+            native.scout_job_poll(handle, timeout_ms, event)
             kind = event.kind
             if kind == native.SCOUT_EVENT_NONE:
                 return None
@@ -358,6 +420,7 @@ class Job(_Handle):
                          "seconds_queued", "seconds_prefill", "seconds_decode")
             else:
                 names = ("position",)
+                out["logits"] = array.array("f", native.scout_py_event_logits(event, self._vocab))
             out.update((name, getattr(event, name)) for name in names)
             if kind in (native.SCOUT_EVENT_TOKEN, native.SCOUT_EVENT_DONE):
                 out["text"] = native.scout_py_event_text(event).decode()
@@ -380,4 +443,5 @@ class Job(_Handle):
         return self.result
 
     def cancel(self):
-        native.scout_job_cancel(self.handle)
+        with self._using() as handle:
+            native.scout_job_cancel(handle)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import unittest
+import weakref
 
 import scout
 from scout import native
@@ -100,6 +101,44 @@ class Everything(unittest.TestCase):
             self.assertEqual(job.wait()["reason"], native.SCOUT_DONE_CANCELLED)
             worker.join()
         session.rewind(0)
+
+    def test_a_job_is_closed_while_others_use_it(self):
+        _, _, _, session = self.open(backend=native.SCOUT_BACKEND_REFERENCE)
+        for _ in range(30):
+            job = session.submit([5] * 40, flags=native.SCOUT_JOB_IGNORE_END)
+            ended = []
+
+            def use(call):
+                try:
+                    while True:
+                        call()
+                except (ValueError, scout.Error) as error:
+                    ended.append(error)
+            workers = [threading.Thread(target=use, args=(call,)) for call in (job.poll, job.cancel)]
+            for worker in workers:
+                worker.start()
+            time.sleep(0.002)
+            job.close()
+            for worker in workers:
+                worker.join()
+            self.assertEqual(len(ended), 2)
+            with self.assertRaises(ValueError):
+                job.poll()
+
+    def test_a_dialog_and_rows(self):
+        _, tokenizer, _, session = self.open()
+        with session.submit_chat(QUESTION, logit_rows=[2, 5]) as job:
+            rows = []
+            while job.result is None:
+                event = job.poll()
+                if event["kind"] == native.SCOUT_EVENT_ROW:
+                    rows.append(event)
+        ids = tokenizer.chat(QUESTION)
+        self.assertEqual(job.result["computed"], len(ids))
+        self.assertEqual([row["position"] for row in rows], [2, 5])
+        for row in rows:
+            session.sync(ids[:row["position"] + 1])
+            self.assertEqual(list(row["logits"]), list(session.logits(len(row["logits"]))))
 
     def test_a_job_outlives_everything(self):
         model, tokenizer, engine, session = self.open()
@@ -191,6 +230,32 @@ class Everything(unittest.TestCase):
         engine.session().close()
         self.assertTrue(lines)
         self.assertTrue(all(isinstance(line, str) for line in lines))
+
+    def test_lines_come_after_all_handles_are_gone(self):
+        class Log:
+            lines = 0
+
+            def __call__(self, level, text):
+                Log.lines += 1
+        for _ in range(20):
+            log = Log()
+            gone = weakref.ref(log)
+            engine = scout.Model(MODEL).engine(log=log, log_level=native.SCOUT_LOG_DEBUG)
+            del log
+            session = engine.session()
+            job = session.submit([5] * 200, flags=native.SCOUT_JOB_IGNORE_END)
+            for handle in (job, session, engine):
+                handle.close()
+            del engine, session, job, handle
+            for _ in range(2000):  # until the engine's thread has let go
+                gc.collect()
+                if gone() is None:
+                    break
+                time.sleep(0.005)
+            self.assertIsNone(gone())
+        self.assertGreater(Log.lines, 20)
+        with self.assertRaises(scout.Error):
+            scout.Model(MODEL).engine(log=print, page_tokens=3)
 
     def test_text_and_tokens(self):
         tokenizer = scout.Tokenizer.load(MODEL)

@@ -130,6 +130,7 @@ pub struct scout_job {
 }
 
 pub type scout_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char)>;
+pub type scout_release_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
 pub type scout_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, done: i64, total: i64) -> i32>;
 
 #[repr(C)]
@@ -248,6 +249,7 @@ pub struct scout_engine_options {
     pub max_sessions: i32,
     pub max_jobs: i32,
     pub max_mixed_tokens: i32,
+    pub log_release: scout_release_fn,
 }
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -280,6 +282,7 @@ pub struct scout_engine_stats {
     pub seconds_ffn: f64,
     pub seconds_head: f64,
     pub seconds_sampling: f64,
+    pub seconds_longest_look: f64,
 }
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -627,6 +630,7 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_engine_options.max_sessions", std::mem::offset_of!(scout_engine_options, max_sessions) as i64),
         ("scout_engine_options.max_jobs", std::mem::offset_of!(scout_engine_options, max_jobs) as i64),
         ("scout_engine_options.max_mixed_tokens", std::mem::offset_of!(scout_engine_options, max_mixed_tokens) as i64),
+        ("scout_engine_options.log_release", std::mem::offset_of!(scout_engine_options, log_release) as i64),
         ("scout_engine_stats", std::mem::size_of::<scout_engine_stats>() as i64),
         ("scout_engine_stats.struct_size", std::mem::offset_of!(scout_engine_stats, struct_size) as i64),
         ("scout_engine_stats.n_threads", std::mem::offset_of!(scout_engine_stats, n_threads) as i64),
@@ -656,6 +660,7 @@ pub fn layout() -> Vec<(&'static str, i64)> {
         ("scout_engine_stats.seconds_ffn", std::mem::offset_of!(scout_engine_stats, seconds_ffn) as i64),
         ("scout_engine_stats.seconds_head", std::mem::offset_of!(scout_engine_stats, seconds_head) as i64),
         ("scout_engine_stats.seconds_sampling", std::mem::offset_of!(scout_engine_stats, seconds_sampling) as i64),
+        ("scout_engine_stats.seconds_longest_look", std::mem::offset_of!(scout_engine_stats, seconds_longest_look) as i64),
         ("scout_session_options", std::mem::size_of::<scout_session_options>() as i64),
         ("scout_session_options.struct_size", std::mem::offset_of!(scout_session_options, struct_size) as i64),
         ("scout_session_options.reserved", std::mem::offset_of!(scout_session_options, reserved) as i64),
