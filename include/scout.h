@@ -307,13 +307,15 @@ SCOUT_API scout_status scout_tokenizer_chat(const scout_tokenizer *tokenizer,
 /* ---- Tool calls in an answer -------------------------------------------------------------------- */
 
 /* Finds calls in the text of an answer while it comes, in both forms: [name(argument=value), ...] and
- * {"name": ..., "parameters": {...}} or a list of such, anywhere in the text, with or without
- * <|python_start|> and <|python_end|>. Needs no tokenizer. A parser is used by one thread at a time.
- * Time is linear in the text; memory is bounded by max_call_bytes and the events not yet taken. */
+ * {"name": ..., "parameters": {...}} or a list of such, with or without <|python_start|> and
+ * <|python_end|>, anywhere in the text but between double quotes or backticks: what is quoted is
+ * text. Needs no tokenizer. A parser is used by one thread at a time. Time is linear in the text;
+ * memory is bounded by max_call_bytes and the events not yet taken. */
 typedef struct scout_tool_parser scout_tool_parser;
 
 enum {
-  SCOUT_TOOL_CALLS_AT_START = 1 /* calls only before any other text but white space */
+  SCOUT_TOOL_CALLS_AT_START = 1 /* calls only before any other text but white space; what stands
+                                   from <|python_start|> to <|python_end|> does not count after it */
 };
 
 typedef struct scout_tool_parser_options {

@@ -2,8 +2,9 @@
 // Apache-2.0
 // A candidate begins at [ or {. Its bytes are held back until it is a group of calls, or cannot
 // become one at some byte. A candidate that was no attempt to call is then text, and the search
-// goes on at that byte. After a broken attempt all of the message is text: what follows may be
-// inside a string of the broken call, and a call must not come out of a string.
+// goes on at that byte. A call must not come out of a string: nothing begins between double quotes
+// or backticks of the text, and after a broken attempt all of the message is text, since what
+// follows may be inside a string of the broken call.
 #include "lib/tokenizer/tool_call.h"
 
 #include <algorithm>
@@ -52,14 +53,15 @@ absl::Status ToolCallParser::Finish() {
   if (broken_) return absl::FailedPreconditionError("an earlier call ran out of memory");
   broken_ = true;
   if (state_ == State::kMarker) {
-    text_ += word_;
+    for (const char w : word_) AddText(w);
   } else if (state_ != State::kText) {
     why_ = "the message ends inside the call";
     FailCandidate();
   }
   FlushText();
   state_ = State::kText;
-  text_only_ = said_ = false;
+  text_only_ = said_ = said_before_ = false;
+  quote_ = last_ = 0;
   next_index_ = 0;
   broken_ = false;
   return absl::OkStatus();
@@ -109,12 +111,17 @@ void ToolCallParser::Take(char c) {
       if (word_ == marker) {
         Emit({.kind = ToolEvent::Kind::kMarker, .text = word_});
         state_ = State::kText;
+        quote_ = last_ = 0;
+        if (marker == kMarkers[0]) {
+          said_before_ = said_;
+        } else {
+          said_ = said_before_;
+        }
       }
       if (IsPrefix(word_, marker)) return;
     }
     word_.pop_back();
-    text_ += word_;
-    said_ = true;
+    for (const char w : word_) AddText(w);
     state_ = State::kText;
     return TakeText(c);
   }
@@ -130,14 +137,24 @@ void ToolCallParser::Take(char c) {
 }
 
 void ToolCallParser::TakeText(char c) {
-  const bool may_call = !text_only_ && !(options_.only_at_start && said_);
+  const bool may_call = !text_only_ && quote_ == 0 && !(options_.only_at_start && said_);
   if (may_call && (c == '[' || c == '{')) return BeginCandidate(c);
   if (c == '<') {
     state_ = State::kMarker;
     word_.assign(1, c);
     return;
   }
+  AddText(c);
+}
+
+void ToolCallParser::AddText(char c) {
   said_ = said_ || !IsLiteralSpace(c);
+  if (quote_ == 0 && (c == '"' || c == '`')) {
+    quote_ = c;
+  } else if (c == quote_ && last_ != '\\') {
+    quote_ = 0;
+  }
+  last_ = last_ == '\\' ? 0 : c;  // a backslash that is itself escaped escapes nothing
   text_.push_back(c);
 }
 
@@ -163,11 +180,10 @@ void ToolCallParser::FailCandidate() {
   if (attempt_) {
     FlushArguments();
     Emit({.kind = ToolEvent::Kind::kRejected, .text = source_, .reason = why_});
-    text_only_ = true;
+    text_only_ = said_ = true;
   } else {
-    text_ += source_;
+    for (const char c : source_) AddText(c);
   }
-  said_ = true;
   EndCandidate();
 }
 

@@ -42,8 +42,10 @@ struct ToolEvent {
 };
 
 struct ToolCallOptions {
-  bool only_at_start = false;  // calls only before any other text but white space
-  int max_depth = 32;          // of values inside arguments
+  // Calls only before any other text but white space. Text from <|python_start|> to
+  // <|python_end|> does not count behind the latter.
+  bool only_at_start = false;
+  int max_depth = 32;  // of values inside arguments
   int64_t max_group_bytes = int64_t{1} << 20;
   // The names that may be called; none: every name may.
   std::optional<std::vector<std::string>> names;
@@ -96,6 +98,7 @@ class ToolCallParser {
 
   void Take(char c);
   void TakeText(char c);
+  void AddText(char c);
   bool TakeCandidate(char c);  // false: c does not belong to the candidate, why_ says why
   bool TakePython(char c);
   bool TakeJson(char c);
@@ -125,11 +128,14 @@ class ToolCallParser {
 
   State state_ = State::kText;
   bool broken_ = false;
-  bool text_only_ = false;  // no further calls in this message
-  bool attempt_ = false;    // the candidate would be reported
-  bool said_ = false;       // the message has text that is not white space
-  bool in_list_ = false;    // in [ of JSON
-  bool has_name_ = false;   // of the JSON object
+  bool text_only_ = false;    // no further calls in this message
+  bool attempt_ = false;      // the candidate would be reported
+  bool said_ = false;         // the message has text that is not white space
+  bool said_before_ = false;  // ... before the last <|python_start|>
+  char quote_ = 0;            // the text is behind this quotation mark, and it has not come again
+  char last_ = 0;             // of the text; 0 behind an escaped backslash
+  bool in_list_ = false;      // in [ of JSON
+  bool has_name_ = false;     // of the JSON object
   bool has_arguments_ = false;
   bool has_type_ = false;
   bool name_next_ = false;  // kMember reads the name, not the arguments

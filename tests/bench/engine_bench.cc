@@ -100,26 +100,39 @@ scout_engine_stats Stats(scout_engine* engine) {
   return s;
 }
 
-void Print(const char* what, std::vector<double> seconds) {
-  if (seconds.empty()) return;
-  std::sort(seconds.begin(), seconds.end());
-  std::printf("%-10s %6zu %12.1f %12.1f %12.1f\n", what, seconds.size(),
-              seconds[seconds.size() / 2] * 1e6, seconds[seconds.size() * 99 / 100] * 1e6,
-              seconds.back() * 1e6);
+// Times from a wish to stop until its end was seen, and what bounds them.
+struct Cancels {
+  std::vector<double> seconds;
+  double longest_look = -1;  // seconds, between two looks for jobs that should end; -1: not known
+  int64_t too_late = 0;      // wishes that came when the work was done
+};
+
+void Print(const char* what, Cancels c) {
+  std::vector<double>& s = c.seconds;
+  if (s.empty()) return;
+  std::sort(s.begin(), s.end());
+  std::printf("%-22s %6zu %10.2f %10.2f %10.2f", what, s.size(), s[s.size() / 2] * 1e3,
+              s[s.size() * 99 / 100] * 1e3, s.back() * 1e3);
+  if (c.longest_look >= 0) {
+    std::printf(" %14.2f", c.longest_look * 1e3);
+  } else {
+    std::printf(" %14s", "");
+  }
+  std::printf(" %9lld\n", static_cast<long long>(c.too_late));
   std::fflush(stdout);
 }
 
 // From the wish to stop until the load has returned.
-std::vector<double> CancelLoad(Bench* b) {
+Cancels CancelLoad(Bench* b) {
   Clock::time_point begin = Clock::now();
   scout_model* model = nullptr;
   MUST(scout_model_load, b->path.c_str(), nullptr, &model);
   scout_model_free(model);
   const double whole = Since(begin);
-  std::vector<double> seconds;
+  Cancels cancels;
   const auto wanted = static_cast<size_t>(b->moments);
   // Of a small model many end before they see the wish.
-  for (int64_t i = 0; seconds.size() < wanted && i < 40 * b->moments; ++i) {
+  for (int64_t i = 0; cancels.seconds.size() < wanted && i < 40 * b->moments; ++i) {
     std::atomic<bool> stop{false};
     Clock::time_point asked;
     scout_model_options o;
@@ -139,22 +152,34 @@ std::vector<double> CancelLoad(Bench* b) {
     const Clock::time_point end = Clock::now();
     stopper.join();
     if (status == SCOUT_CANCELLED) {
-      seconds.push_back(std::chrono::duration<double>(end - asked).count());
+      cancels.seconds.push_back(std::chrono::duration<double>(end - asked).count());
+    } else if (end > asked) {
+      ++cancels.too_late;  // asked after the last piece: the load ended by itself
     }
     scout_model_free(model);
   }
-  return seconds;
+  return cancels;
 }
 
-// From scout_job_cancel until the final event is read; moments spread over the job's time.
-std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
+// From scout_job_cancel until the final event is read; moments spread over the job's time. beside:
+// another session prefills all the time, and the job comes after it.
+Cancels CancelJobs(Bench* b, int64_t prompt, int64_t max_new, bool beside) {
   scout_engine* engine = b->Engine();
   scout_session* session = b->Session(engine, prompt + max_new + 1);
-  const scout_job_options o = Options(max_new);
-  std::vector<double> seconds;
+  scout_session* other = beside ? b->Session(engine, prompt) : nullptr;
+  scout_job* other_job = nullptr;
+  scout_job_options o = Options(max_new);
+  if (beside) o.priority = -8;
+  const scout_job_options prefill = Options(0);
+  Cancels cancels;
   double whole = 0;
   const auto wanted = static_cast<size_t>(b->moments);
-  for (int64_t i = -2; seconds.size() < wanted && i < 3 * b->moments; ++i) {
+  for (int64_t i = -2; cancels.seconds.size() < wanted && i < 3 * b->moments; ++i) {
+    if (beside && scout_job_state(other_job) == SCOUT_JOB_OVER) {
+      scout_job_free(other_job);
+      MUST(scout_session_rewind, other, 0);
+      MUST(scout_job_submit, other, b->Random(prompt).data(), prompt, &prefill, &other_job);
+    }
     MUST(scout_session_rewind, session, 0);
     const std::vector<int32_t> ids = b->Random(prompt);
     scout_job* job = nullptr;
@@ -163,42 +188,41 @@ std::vector<double> CancelJobs(Bench* b, int64_t prompt, int64_t max_new) {
     if (i < 0) {
       Wait(job);
       whole = Since(begin);
+      if (beside) whole /= 2;  // most of it while the other's prefill still runs
     } else {
       const double at = whole * static_cast<double>(b->rng() % 1000) / 1000;
       std::this_thread::sleep_for(std::chrono::duration<double>(at));
       const Clock::time_point asked = Clock::now();
       MUST(scout_job_cancel, job);
-      if (Wait(job).reason == SCOUT_DONE_CANCELLED) seconds.push_back(Since(asked));
+      if (Wait(job).reason == SCOUT_DONE_CANCELLED) {
+        cancels.seconds.push_back(Since(asked));
+      } else {
+        ++cancels.too_late;
+      }
     }
     scout_job_free(job);
   }
+  cancels.longest_look = Stats(engine).seconds_longest_look;
+  scout_job_free(other_job);
+  scout_session_free(other);
   scout_session_free(session);
   scout_engine_free(engine);
-  return seconds;
+  return cancels;
 }
 
 void PrintCancelHead() {
-  std::printf("cancel, microseconds until the end is seen\n%-10s %6s %12s %12s %12s\n", "during",
-              "n", "median", "99 %", "worst");
+  std::printf("cancel, milliseconds until the end is seen\n%-22s %6s %10s %10s %10s %14s %9s\n",
+              "during", "n", "median", "99 %", "worst", "between looks", "too late");
 }
 
 void Cancel(Bench* b) {
   const int64_t prompt = std::min<int64_t>(b->prompt, b->info.context_length / 2);
   const int64_t max_new = std::min<int64_t>(b->tokens, b->info.context_length - prompt - 1);
   PrintCancelHead();
-  Print("prefill", CancelJobs(b, prompt, 0));
-  Print("decode", CancelJobs(b, 1, max_new));
-  scout_engine* engine = b->Engine();
-  scout_session* session = b->Session(engine, prompt);
-  const std::vector<int32_t> ids = b->Random(prompt);
-  const Clock::time_point begin = Clock::now();
-  MUST(scout_session_prefill, session, ids.data(), prompt, nullptr, nullptr);
-  const double per_layer =
-      Since(begin) / static_cast<double>(Stats(engine).steps) / b->info.n_layers;
-  std::printf("for scale: a layer of a step of 512 rows takes %.1f microseconds\n\n",
-              per_layer * 1e6);
-  scout_session_free(session);
-  scout_engine_free(engine);
+  Print("prefill", CancelJobs(b, prompt, 0, false));
+  Print("behind another", CancelJobs(b, prompt, 0, true));
+  Print("decode", CancelJobs(b, 1, max_new, false));
+  std::printf("\n");
 }
 
 // Tokens per second of n sessions that decode together, each from a prompt of its own.

@@ -248,10 +248,18 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
 }
 
 class GoldenModels : public testing::TestWithParam<Case> {};
-TEST_P(GoldenModels, ExactOnEveryBackend) { CheckEveryExact(GetParam()); }
+TEST_P(GoldenModels, ExactOnEveryBackend) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "values, not threads: Determinism and the tests of jobs are for these";
+#endif
+  CheckEveryExact(GetParam());
+}
 INSTANTIATE_TEST_SUITE_P(Own, GoldenModels, testing::ValuesIn(OwnCases()), CaseName);
 
 TEST(GoldenFast, OnEveryBackend) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "as GoldenModels";
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   CheckFast(OwnCases(), false, kernels::Isa::kAuto);  // the others: tests/kernels
 #else

@@ -287,6 +287,26 @@ TEST(ToolCalls, NothingIsCalledOutOfABrokenCall) {
   EXPECT_EQ(events.back().kind, Kind::kSource);
 }
 
+TEST(ToolCalls, WhatIsQuotedIsText) {
+  ToolCallOptions options;
+  options.names = Strings{"erase"};
+  for (const char* text :
+       {"{\"answer\": \"Use [erase(all=True)] to clear\"}", "It says: \"[erase()]\", do not.",
+        "Write `[erase()]` here", "```\n[erase()]\n```", "\"a\n\n[erase()]\n\"",
+        "{\"a\": \"\\\"[erase()]\"}", "5\" wide. [erase()]",
+        "\"\\\\\\\"{\"name\": \"erase\", \"parameters\": {}}"}) {
+    const std::vector<ToolEvent> events = ParseAllCuts(text, options);
+    EXPECT_EQ(Calls(events), Strings()) << Shown(events);
+  }
+  for (const char* text :
+       {"It's \"done\". [erase()]", "`x` and \"y\": [erase()]", "\"\\\\\" [erase()]",
+        "5\" wide. <|python_start|>[erase()]<|python_end|>",
+        "{\"a\": 1} {\"name\": \"erase\", \"parameters\": {}}"}) {
+    const std::vector<ToolEvent> events = ParseAllCuts(text, options);
+    EXPECT_EQ(Calls(events), Strings({"erase {}"})) << Shown(events);
+  }
+}
+
 TEST(ToolCalls, OnlyDeclaredNames) {
   ToolCallOptions options;
   options.names = Strings{"g", "f"};
@@ -314,6 +334,10 @@ TEST(ToolCalls, OnlyAtTheStart) {
                          options)),
       Strings({"f {}", "g {}"}));
   EXPECT_EQ(Calls(ParseAllCuts("So: [f()]", options)), Strings());
+  EXPECT_EQ(Calls(ParseAllCuts("<|python_start|>I look<|python_end|>[f()]", options)),
+            Strings({"f {}"}));
+  EXPECT_EQ(Calls(ParseAllCuts("So<|python_start|>I look<|python_end|>[f()]", options)), Strings());
+  EXPECT_EQ(Calls(ParseAllCuts("<|python_start|>I look [f()]<|python_end|>", options)), Strings());
   EXPECT_EQ(Calls(ParseAllCuts("[x] [f()]", options)), Strings());
 }
 
