@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "tests/engine/harness.h"
 
@@ -25,6 +28,7 @@ class SchedulerTest : public testing::Test {
       const int64_t steps = engine_->JobStats().steps;
       layer_ = steps == step_ ? layer_ + 1 : 0;
       step_ = steps;
+      const std::lock_guard<std::mutex> lock(mutex_);
       if (between_) between_();
     };
     auto engine = Engine::Create(
@@ -56,7 +60,14 @@ class SchedulerTest : public testing::Test {
   }
 
   std::shared_ptr<Engine> engine_;
-  std::function<void()> between_;  // set while nothing runs
+  // After it returns the one before does not run any more.
+  void Between(std::function<void()> between) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    between_ = std::move(between);
+  }
+
+  std::mutex mutex_;
+  std::function<void()> between_;
   int64_t step_ = -1, layer_ = 0;  // of the running step: its number, and the layer that comes next
 };
 
@@ -73,7 +84,7 @@ TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsLayers) {
   SchedulerStats during;
   bool one_layer_later[3] = {};
   int64_t first_step = -1;
-  between_ = [&] {
+  Between([&] {
     if (first_step < 0) first_step = step_;
     if (step_ != first_step) return;
     if (layer_ == 0) {  // after the step was built
@@ -91,10 +102,10 @@ TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsLayers) {
     } else if (layer_ == 2) {
       one_layer_later[2] = paused_job->phase() == JobPhase::kOver;
     }
-  };
+  });
   auto running_job = Submit(*running, 200, Drawing(0), 2);
   EXPECT_EQ(End(*running_job).reason, DoneReason::kMaxTokens);
-  between_ = nullptr;
+  Between(nullptr);
   EXPECT_TRUE(one_layer_later[0]);
   EXPECT_TRUE(one_layer_later[1]);
   EXPECT_TRUE(one_layer_later[2]);
@@ -120,28 +131,27 @@ TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachLayerAndBeforeTheHead) {
     auto session = New(), other = New();  // of 30 tokens, less than a chunk
     std::shared_ptr<Job> job;
     int64_t submitted_at = -1, asked_at = -1, seen_at = -1;
-    between_ = [&] {
+    std::atomic<bool> submitted{false};
+    // Both begin in the same step: the second is submitted from between the layers of another.
+    auto warm = New();
+    std::shared_ptr<Job> neighbour;
+    Between([&] {
+      if (job == nullptr) {
+        neighbour = Submit(*other, 30, Drawing(1), 3);
+        job = Submit(*session, 30, Drawing(1), 4);
+        submitted_at = step_;
+        submitted = true;
+      }
+      if (step_ == submitted_at) return;
       if (asked_at >= 0 && seen_at < 0 && job->phase() == JobPhase::kOver) seen_at = layer_;
       if (layer_ == at && asked_at < 0) {
         job->Cancel();
         asked_at = step_;
       }
-    };
-    // Both begin in the same step: the second is submitted from between the layers of another.
-    auto warm = New();
-    std::shared_ptr<Job> neighbour;
-    auto submit = std::move(between_);
-    between_ = [&] {
-      if (job == nullptr) {
-        neighbour = Submit(*other, 30, Drawing(1), 3);
-        job = Submit(*session, 30, Drawing(1), 4);
-        submitted_at = step_;
-      }
-      if (step_ > submitted_at) submit();
-    };
+    });
     auto first = Submit(*warm, 10, Drawing(0), 5);
     End(*first);
-    while (job == nullptr) std::this_thread::yield();
+    while (!submitted) std::this_thread::yield();
     EXPECT_EQ(End(*job).reason, DoneReason::kCancelled) << at;
     EXPECT_EQ(End(*neighbour).reason, DoneReason::kMaxTokens) << at;
     EXPECT_EQ(session->position(), 0) << at;
@@ -151,7 +161,7 @@ TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachLayerAndBeforeTheHead) {
     // Its pages are back: those of both others remain.
     const int64_t pages = engine_->layout()->n_global() * (2 + 1);
     EXPECT_EQ(engine_->pools()->global.in_use(), pages) << at;
-    between_ = nullptr;
+    Between(nullptr);
   }
 }
 
@@ -163,16 +173,16 @@ TEST_F(SchedulerTest, ASmallForkAfterACancelledStepTakesNothingFromOthers) {
   ASSERT_TRUE(a->Prefill(Tokens(5).data(), 5, {}, &result).ok());
   std::shared_ptr<Job> job;
   std::atomic<bool> ready{false};
-  between_ = [&] {
+  Between([&] {
     while (!ready) std::this_thread::yield();
     if (layer_ == 2) job->Cancel();
-  };
+  });
   JobOptions append = Drawing(0);
   append.append = true;
   job = Submit(*a, 500, append, 2);
   ready = true;
   EXPECT_EQ(End(*job).reason, DoneReason::kCancelled);
-  between_ = nullptr;
+  Between(nullptr);
   EXPECT_EQ(a->position(), 5);
   EXPECT_EQ(engine_->pools()->chunked.in_use(), engine_->layout()->n_chunked());
   EXPECT_EQ(engine_->pools()->global.in_use(), engine_->layout()->n_global());
@@ -205,19 +215,15 @@ TEST_F(SchedulerTest, FullStepsAreSharedByAllWhoDecodeAndByAPrompt) {
     std::vector<std::unique_ptr<Session>> sessions;
     std::vector<std::shared_ptr<Job>> jobs;
     std::vector<int64_t> at_first_end;
-    between_ = [&] {
-      if (!at_first_end.empty() || jobs.size() < 5 || jobs[0]->phase() != JobPhase::kOver) return;
-      for (const auto& session : sessions) at_first_end.push_back(session->position());
-    };
     for (int i = 0; i < 5; ++i) sessions.push_back(New());
     auto hold = New();  // until all are there
     jobs.reserve(5);
     std::atomic<bool> begin{false};
-    auto watch = std::move(between_);
-    between_ = [&] {
+    Between([&] {
       while (!begin) std::this_thread::yield();
-      watch();
-    };
+      if (!at_first_end.empty() || jobs[0]->phase() != JobPhase::kOver) return;
+      for (const auto& session : sessions) at_first_end.push_back(session->position());
+    });
     auto held = Submit(*hold, 1, Drawing(0));
     for (int i = 0; i < 4; ++i) jobs.push_back(Submit(*sessions[i], 2, Drawing(100), 10 + i));
     jobs.push_back(Submit(*sessions[4], 10, Drawing(100), 20));
@@ -226,7 +232,7 @@ TEST_F(SchedulerTest, FullStepsAreSharedByAllWhoDecodeAndByAPrompt) {
     ASSERT_EQ(at_first_end.size(), 5u);
     for (int i = 0; i < 5; ++i) EXPECT_GT(at_first_end[i], 50) << i;
     End(*held);
-    between_ = nullptr;
+    Between(nullptr);
     jobs.clear();
     sessions.clear();
     hold.reset();
@@ -243,7 +249,7 @@ TEST_F(SchedulerTest, AReaderWhoComesBackTakesNoMoreThanItsShare) {
   std::shared_ptr<Job> a, b;
   int64_t b_when_back = -1, b_in_the_middle = -1;
   std::atomic<bool> begin{false};
-  between_ = [&] {
+  Between([&] {
     while (!begin) std::this_thread::yield();
     if (b_when_back < 0 && steady->position() >= 400) b_when_back = steady->position();
     if (b_when_back < 0) return;
@@ -252,13 +258,13 @@ TEST_F(SchedulerTest, AReaderWhoComesBackTakesNoMoreThanItsShare) {
            event.kind != JobEvent::Kind::kNone) {
     }
     if (b_in_the_middle < 0 && paused->position() >= 300) b_in_the_middle = steady->position();
-  };
+  });
   a = Submit(*paused, 400, rows, 1);
   b = Submit(*steady, 900, Drawing(0), 2);
   begin = true;
   End(*b);
   End(*a);
-  between_ = nullptr;
+  Between(nullptr);
   ASSERT_GE(b_in_the_middle, 0);
   EXPECT_GE(b_in_the_middle - b_when_back, 200);
 }
