@@ -21,15 +21,17 @@ namespace scout {
 struct TensorEntry {
   std::string name;
   kernels::QuantType type = kernels::QuantType::kF32;
-  // False: type is meaningless, type_name says what the file has; nbytes is 0 (and only the offset
-  // is checked) where the block size of that type is not known either.
+  // False: type is meaningless, type_name says what the file has. Where the size of that type is
+  // not known either, nbytes is what the file says, or 0 where it says nothing (GGUF: only the
+  // offset is checked then). False for an empty tensor of safetensors too.
   bool supported = true;
   std::string type_name;       // as the file spells it: "BF16", "Q4_K", "I32"
-  std::vector<int64_t> shape;  // outermost first (row-major, as PyTorch), each >= 1
+  std::vector<int64_t> shape;  // outermost first (row-major, as PyTorch), each >= 1 if supported
   int file = 0;                // index in TensorTable::files
   int64_t offset = 0;          // bytes from the start of the file
   int64_t nbytes = 0;
 
+  // Of a supported tensor.
   int64_t n_elements() const {
     int64_t n = 1;
     for (int64_t d : shape) n *= d;

@@ -18,7 +18,7 @@ constexpr int64_t kMaxHeaderBytes = int64_t{256} << 20;
 constexpr int64_t kMaxKeys = 65'536;
 constexpr int64_t kMaxKeyBytes = 65'535;
 constexpr int64_t kMaxStringBytes = int64_t{64} << 20;
-constexpr int64_t kMaxArray = int64_t{16} << 20;
+constexpr int64_t kMaxArray = int64_t{16} << 20;  // elements of all arrays together
 constexpr int64_t kMaxTensors = int64_t{1} << 20;
 constexpr int64_t kMaxTensorNameBytes = 1024;
 constexpr int64_t kMaxDims = 4;
@@ -246,10 +246,23 @@ class GgufParser {
     }
   }
 
+  // Elements take more memory than their bytes in the file (a byte becomes an int64), so that all
+  // arrays have one limit together.
+  absl::Status CheckElements(uint64_t count, int64_t item_bytes, const char* what, int64_t* n) {
+    SCOUT_RETURN_IF_ERROR(reader_.CheckCount(count, item_bytes, kMaxArray, what, n));
+    if (*n > kMaxArray - n_elements_) {
+      return reader_.Unsupported(absl::StrCat(what, ": ", *n, " behind ", n_elements_,
+                                              " of other arrays, together beyond the limit of ",
+                                              kMaxArray));
+    }
+    n_elements_ += *n;
+    return absl::OkStatus();
+  }
+
   template <typename T, typename Wide>
   absl::Status ReadNumbers(uint64_t count, GgufValue* value) {
     int64_t n = 0;
-    SCOUT_RETURN_IF_ERROR(reader_.CheckCount(count, sizeof(T), kMaxArray, "array elements", &n));
+    SCOUT_RETURN_IF_ERROR(CheckElements(count, sizeof(T), "array elements", &n));
     std::vector<Wide> numbers(static_cast<size_t>(n));
     for (Wide& number : numbers) SCOUT_RETURN_IF_ERROR((ReadNumber<T, Wide>(&number)));
     *value = std::move(numbers);
@@ -258,7 +271,7 @@ class GgufParser {
 
   absl::Status ReadStrings(uint64_t count, GgufValue* value) {
     int64_t n = 0;
-    SCOUT_RETURN_IF_ERROR(reader_.CheckCount(count, 8, kMaxArray, "array of strings", &n));
+    SCOUT_RETURN_IF_ERROR(CheckElements(count, 8, "array of strings", &n));
     std::vector<std::string> strings(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i) {
       absl::Status s = reader_.ReadString(kMaxStringBytes, &strings[static_cast<size_t>(i)]);
@@ -365,6 +378,7 @@ class GgufParser {
   const ByteSource& source_;
   HeaderReader reader_;
   int64_t n_tensors_ = 0, n_keys_ = 0;
+  int64_t n_elements_ = 0;  // of arrays, so far
   Gguf gguf_;
 };
 

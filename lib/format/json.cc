@@ -177,6 +177,7 @@ class JsonBuilder {
         absl::StrCat("the object that ends here has the name \"", Printable(name), "\" twice")));
   }
   bool Count() {
+    if (!HasRoom()) return false;
     if (++n_values_ <= limits_.max_values) return true;
     return Fail(
         UnsupportedError(absl::StrCat("JSON of more than ", limits_.max_values, " values")));
@@ -198,6 +199,17 @@ class JsonBuilder {
     } else {
       open_.back().value.items_.push_back(std::move(value));
     }
+  }
+  // Whether the innermost container takes another value.
+  bool HasRoom() {
+    if (open_.empty()) return true;
+    const Json& container = open_.back().value;
+    if (container.is_object() ||
+        static_cast<int64_t>(container.items_.size()) < limits_.max_array) {
+      return true;
+    }
+    return Fail(
+        UnsupportedError(absl::StrCat("a JSON array of more than ", limits_.max_array, " values")));
   }
   bool Open(Json::Kind kind) {
     if (!Count()) return false;

@@ -61,6 +61,7 @@ struct JsonLimits {
   int64_t max_bytes = int64_t{256} << 20;
   int max_depth = 64;
   int64_t max_values = 16'000'000;
+  int64_t max_array = 16'000'000;  // values of one array
 };
 
 // DataLoss with the byte offset for text that is not JSON (RFC 8259, UTF-8 checked), Unsupported

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/format/safetensors.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/format/json.h"
@@ -14,32 +15,42 @@ namespace {
 constexpr int64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr int64_t kMaxNameBytes = 4096;
 constexpr size_t kMaxDims = 8;
+constexpr size_t kMaxDtypeBytes = 64;
+// A header's text becomes a tree first. An entry has 7 values in 50 bytes or more, so that these
+// limits hold back nothing but a header made to take memory.
+constexpr int64_t kMaxValues = 8'000'000, kBytesPerValue = 6, kFreeValues = 4096;
+constexpr int64_t kMaxArray = 64;  // a shape, or two offsets
 
 struct Dtype {
   const char* name;
-  int64_t bytes;
+  int64_t bits;
   bool supported;
   kernels::QuantType type;
 };
 constexpr kernels::QuantType kNone = kernels::QuantType::kF32;
 constexpr Dtype kDtypes[] = {
-    {"F32", 4, true, kernels::QuantType::kF32},
-    {"F16", 2, true, kernels::QuantType::kF16},
-    {"BF16", 2, true, kernels::QuantType::kBF16},
-    {"F64", 8, false, kNone},
-    {"F8_E4M3", 1, true, kernels::QuantType::kF8_E4M3},
-    {"F8_E5M2", 1, false, kNone},
-    {"F8_E8M0", 1, false, kNone},
-    {"I64", 8, false, kNone},
-    {"I32", 4, false, kNone},
-    {"I16", 2, false, kNone},
-    {"I8", 1, false, kNone},
-    {"U64", 8, false, kNone},
-    {"U32", 4, false, kNone},
-    {"U16", 2, false, kNone},
-    {"U8", 1, false, kNone},
-    {"BOOL", 1, false, kNone},
-    {"C64", 8, false, kNone},
+    {"F32", 32, true, kernels::QuantType::kF32},
+    {"F16", 16, true, kernels::QuantType::kF16},
+    {"BF16", 16, true, kernels::QuantType::kBF16},
+    {"F64", 64, false, kNone},
+    {"F8_E4M3", 8, true, kernels::QuantType::kF8_E4M3},
+    {"F8_E5M2", 8, false, kNone},
+    {"F8_E8M0", 8, false, kNone},
+    {"F8_E4M3FNUZ", 8, false, kNone},
+    {"F8_E5M2FNUZ", 8, false, kNone},
+    {"F6_E2M3", 6, false, kNone},
+    {"F6_E3M2", 6, false, kNone},
+    {"F4", 4, false, kNone},
+    {"I64", 64, false, kNone},
+    {"I32", 32, false, kNone},
+    {"I16", 16, false, kNone},
+    {"I8", 8, false, kNone},
+    {"U64", 64, false, kNone},
+    {"U32", 32, false, kNone},
+    {"U16", 16, false, kNone},
+    {"U8", 8, false, kNone},
+    {"BOOL", 8, false, kNone},
+    {"C64", 64, false, kNone},
 };
 
 absl::Status TensorError(const std::string& name, std::string_view reason) {
@@ -68,14 +79,23 @@ absl::Status ReadShape(const Json& shape, TensorEntry* entry) {
     if (!dim.is_int() || dim.as_int() < 0) {
       return TensorError(entry->name, "a dimension in its shape is no non-negative integer");
     }
-    if (dim.as_int() == 0) {
-      return AtPlace(UnsupportedError(absl::StrCat("tensor ", entry->name,
-                                                   ": a dimension of 0 (an empty tensor)")),
-                     {.tensor = entry->name});
-    }
     entry->shape.push_back(dim.as_int());
+    // Legal, and no weight of a model: who asks for the tensor refuses its shape.
+    if (dim.as_int() == 0) entry->supported = false;
   }
   return absl::OkStatus();
+}
+
+// What the shape needs in `bits` per element.
+absl::StatusOr<int64_t> BytesNeeded(const TensorEntry& entry, int64_t bits) {
+  if (std::count(entry.shape.begin(), entry.shape.end(), 0) != 0) return 0;
+  if (bits % 8 == 0) return TensorBytes(entry, 1, bits / 8);
+  SCOUT_ASSIGN_OR_RETURN(const int64_t elements, TensorBytes(entry, 1, 1));
+  int64_t all = 0;
+  if (!CheckedMul(elements, bits, &all)) return TensorError(entry.name, "its size overflows");
+  if (all % 8 == 0) return all / 8;
+  return TensorError(entry.name, absl::StrCat(elements, " elements of ", entry.type_name,
+                                              " are no whole number of bytes"));
 }
 
 // One member of the header; offsets become those of the file.
@@ -95,24 +115,29 @@ absl::Status ReadEntry(const Json& json, int64_t data_start, TensorEntry* entry)
   for (const Dtype& known : kDtypes) {
     if (dtype->as_string() == known.name) found = &known;
   }
-  if (found == nullptr) {
+  if (!IsPlainName(dtype->as_string()) || dtype->as_string().size() > kMaxDtypeBytes) {
     return AtPlace(UnsupportedError(absl::StrCat("tensor ", name, ": dtype \"",
                                                  Printable(dtype->as_string()), "\" is unknown")),
                    {.tensor = name});
   }
-  entry->type_name = found->name;
-  entry->type = found->type;
-  entry->supported = found->supported;
+  // An unknown type is refused where the tensor is asked for: what the model does not use may have
+  // a type that is newer than this library.
+  entry->type_name = dtype->as_string();
+  entry->supported = found != nullptr && found->supported;
+  if (found != nullptr) entry->type = found->type;
   SCOUT_RETURN_IF_ERROR(ReadShape(*shape, entry));
-  SCOUT_ASSIGN_OR_RETURN(entry->nbytes, TensorBytes(*entry, 1, found->bytes));
   const int64_t begin = offsets->items()[0].as_int(), end = offsets->items()[1].as_int();
   if (begin < 0 || end < begin) {
     return TensorError(name, absl::StrCat("data_offsets [", begin, ", ", end, "] are no range"));
   }
-  if (end - begin != entry->nbytes) {
-    return TensorError(
-        name, absl::StrCat("data_offsets span ", end - begin, " bytes, but its shape needs ",
-                           entry->nbytes, " of ", found->name));
+  entry->nbytes = end - begin;
+  if (found != nullptr) {
+    SCOUT_ASSIGN_OR_RETURN(const int64_t needed, BytesNeeded(*entry, found->bits));
+    if (needed != entry->nbytes) {
+      return TensorError(
+          name, absl::StrCat("data_offsets span ", entry->nbytes, " bytes, but its shape needs ",
+                             needed, " of ", found->name));
+    }
   }
   if (!CheckedAdd(data_start, begin, &entry->offset)) {
     return TensorError(name, absl::StrCat("its offset ", begin, " overflows"));
@@ -150,7 +175,11 @@ absl::StatusOr<std::vector<TensorEntry>> ParseSafetensors(const ByteSource& sour
     return AtPlace(CorruptError("the header is no JSON object"), {.offset = header_start});
   }
   absl::StatusOr<Json> header =
-      ParseJson(text, {.max_bytes = kMaxHeaderBytes, .max_depth = 4, .max_values = 8'000'000});
+      ParseJson(text, {.max_bytes = kMaxHeaderBytes,
+                       .max_depth = 4,
+                       .max_values = std::min(
+                           kMaxValues, kFreeValues + static_cast<int64_t>(length) / kBytesPerValue),
+                       .max_array = kMaxArray});
   if (!header.ok()) {
     ErrorPlace place = PlaceOf(header.status());
     if (place.offset >= 0) place.offset += header_start;

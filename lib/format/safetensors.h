@@ -14,8 +14,8 @@ namespace scout {
 // leading dots are refused).
 absl::StatusOr<TensorTable> ReadSafetensorsFolder(const std::string& folder);
 // One file, appended to the table, which an error leaves as it was. DataLoss, NotFound, Unavailable
-// with file, tensor and offset; Unsupported for a type or a zero dimension that this library
-// refuses.
+// with file, tensor and offset. An empty tensor and a type that this library does not know are
+// entries that are not `supported`.
 absl::Status AppendSafetensors(const std::string& path, TensorTable* table);
 // The tensors of one file's bytes in file order, each with `file` as its index.
 absl::StatusOr<std::vector<TensorEntry>> ParseSafetensors(const ByteSource& source, int file);

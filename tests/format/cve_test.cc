@@ -69,12 +69,54 @@ TEST(Cve, MissingDataIsNeverRead) {
               kCorrupt, {"metadata key k", "element 1"});
 }
 
+// A file that begins with `head` and is as long as a file can be.
+class LongestFile : public ByteSource {
+ public:
+  explicit LongestFile(std::string head) : head_(std::move(head)) {}
+  int64_t size() const override { return INT64_MAX; }
+  absl::Status ReadAt(int64_t offset, void* dst, int64_t n) const override {
+    const auto at = static_cast<size_t>(offset);
+    char* out = static_cast<char*>(dst);
+    for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+      out[i] = at + i < head_.size() ? head_[at + i] : '\0';
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string head_;
+};
+
 // CVE-2025-53630: the sum of all sizes; CVE-2026-27940: the same sum with padding between.
 TEST(Cve, CumulativeSizeOverflow) {
   const uint64_t third = uint64_t{1} << 60;  // elements of 4 bytes: 2^62 bytes, five wrap to 2^62
   GgufBuilder sums;
-  for (int i = 0; i < 5; ++i) sums.TensorAt("t" + std::to_string(i), {third}, kF32, 0);
-  ExpectError(ParseOf(sums), kCorrupt, {"tensor t"});
+  for (int i = 0; i < 5; ++i) {
+    sums.TensorAt("t" + std::to_string(i), {third}, kF32, static_cast<uint64_t>(32 * i));
+  }
+  ExpectError(ParseOf(sums), kCorrupt, {"tensor t0", "cut short"});
+  ExpectError(ParseGguf(LongestFile(sums.Head())).status(), kCorrupt,  // each is inside
+              {"tensor t1", "overlaps tensor t0"});
+  // Each tensor lies in the file by itself; all together are more than the file. What an allocation
+  // by the sum of the sizes would take fits, what is read does not.
+  GgufBuilder apart;
+  std::string header;
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "t" + std::to_string(i);
+    apart.TensorAt(name, {16}, kF32, static_cast<uint64_t>(32 * i));  // 64 bytes each 32 bytes
+    header += (i == 0 ? "{\"" : ",\"") + name +
+              R"(":{"dtype":"F32","shape":[16],"data_offsets":[)" + std::to_string(32 * i) + "," +
+              std::to_string(32 * i + 64) + "]}";
+  }
+  std::string head = apart.Head();
+  head.append((32 - head.size() % 32) % 32, '\0');
+  for (const size_t n : {128u, 191u, 192u, 193u, 4096u}) {  // the sum of all sizes is 192
+    const std::string data(n, 'x');
+    ExpectError(ParseGgufBytes(head + data).status(), kCorrupt,
+                {"tensor t1", "overlaps tensor t0"});
+    ExpectError(ParseSafetensorsBytes(SafetensorsFile(header + "}", data)).status(), kCorrupt,
+                {"tensor t1", "overlaps tensor t0"});
+  }
   // Each offset is what a wrapped sum gives: the second one "starts" at 0 again.
   GgufBuilder wrapped;
   wrapped.TensorAt("big", {(uint64_t{1} << 62) - 8}, kF64, 0).TensorAt("small", {8}, kF32, 0);
@@ -141,12 +183,19 @@ TEST(Cve, EnumsAreChecked) {
     ExpectError(ParseOf(GgufBuilder().Key("k", kGgufBool, Raw(static_cast<uint8_t>(bit)))),
                 kCorrupt, {"bool", std::to_string(bit)});
   }
-  for (const char* dtype : {"", "F31", "f32", "F32\\u0000", "__proto__"}) {
-    ExpectError(ParseSafetensorsBytes(SafetensorsFile(std::string(R"({"t":{"dtype":")") + dtype +
-                                                          R"(","shape":[1],"data_offsets":[0,4]}})",
-                                                      "1234"))
-                    .status(),
-                kUnsupported, {"tensor t", "dtype"});
+  const auto of_dtype = [](const char* dtype) {
+    return ParseSafetensorsBytes(SafetensorsFile(
+        std::string(R"({"t":{"dtype":")") + dtype + R"(","shape":[1],"data_offsets":[0,4]}})",
+        "1234"));
+  };
+  for (const char* dtype : {"", "F32\\u0000"}) {
+    ExpectError(of_dtype(dtype).status(), kUnsupported, {"tensor t", "dtype"});
+  }
+  for (const char* dtype : {"F31", "f32", "__proto__"}) {  // an entry, but none of a known type
+    const auto tensors = of_dtype(dtype);
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    EXPECT_FALSE((*tensors)[0].supported) << dtype;
+    EXPECT_EQ((*tensors)[0].type_name, dtype);
   }
 }
 

@@ -24,9 +24,12 @@ std::string TableFault(const std::vector<TensorEntry>& tensors, int64_t file_siz
     if (t.name.empty() || !names.insert(t.name).second) return "name " + t.name;
     __int128 elements = 1;
     for (int64_t d : t.shape) {
-      if (d < 1) return t.name + ": dimension";
+      if (d < (t.supported ? 1 : 0)) return t.name + ": dimension";
       elements *= d;
-      if (elements > INT64_MAX) return t.name + ": element count";
+      if (elements > INT64_MAX) {
+        if (t.supported) return t.name + ": element count";
+        elements = INT64_MAX;
+      }
     }
     if (t.type_name.empty()) return t.name + ": no type name";
     if (t.supported) {

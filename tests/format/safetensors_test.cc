@@ -59,6 +59,49 @@ TEST(Safetensors, EveryDtype) {
   EXPECT_EQ(supported, 4);
 }
 
+// An empty tensor, types of fewer than 8 bits and a type that nobody knows yet are entries like
+// others, with their ranges checked, for nobody to read.
+TEST(Safetensors, WhatIsNotReadIsAnEntry) {
+  const auto sized = [](const std::string& type, const std::string& shape, int64_t n) {
+    return OneEntry(absl::StrCat(R"({"dtype":")", type, R"(","shape":)", shape,
+                                 R"(,"data_offsets":[0,)", n, "]}"),
+                    static_cast<size_t>(n));
+  };
+  struct Case {
+    const char *type, *shape;
+    int64_t bytes;
+  };
+  for (const Case& c :
+       {Case{"F32", "[0]", 0}, Case{"BF16", "[7,0,3]", 0},
+        Case{"F32", "[4611686018427387904,8,0]", 0}, Case{"F4", "[3,2]", 3},
+        Case{"F6_E2M3", "[4]", 3}, Case{"F6_E3M2", "[8]", 6}, Case{"F8_E4M3FNUZ", "[5]", 5},
+        Case{"F8_E5M2FNUZ", "[5]", 5}, Case{"F8_E8M0", "[5]", 5}, Case{"X9", "[1,2,3]", 40},
+        Case{"f32", "[1]", 4}, Case{"X9", "[4611686018427387904,8]", 2}}) {
+    SCOPED_TRACE(absl::StrCat(c.type, " ", c.shape));
+    const std::string bytes = sized(c.type, c.shape, c.bytes);
+    const auto tensors = ParseSafetensorsBytes(bytes);
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    ASSERT_EQ(tensors->size(), 1u);
+    EXPECT_FALSE((*tensors)[0].supported);
+    EXPECT_EQ((*tensors)[0].type_name, c.type);
+    EXPECT_EQ((*tensors)[0].nbytes, c.bytes);
+    EXPECT_EQ(TableFault(*tensors, static_cast<int64_t>(bytes.size())), "");
+    ExpectFileError(bytes + "x", kCorrupt, {"1 bytes follow"});
+  }
+  ExpectFileError(sized("F4", "[3]", 2), kCorrupt, {"tensor t", "F4", "whole number of bytes"});
+  ExpectFileError(sized("F4", "[4]", 3), kCorrupt, {"tensor t", "span 3 bytes", "needs 2"});
+  ExpectFileError(sized("F6_E2M3", "[4611686018427387904]", 3), kCorrupt,
+                  {"tensor t", "overflows"});
+  // Neither is a place for another tensor's bytes.
+  const std::string other = R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
+  ExpectFileError(
+      SafetensorsFile(R"({"a":{"dtype":"X9","shape":[1],"data_offsets":[2,4]},)" + other, "1234"),
+      kCorrupt, {"overlaps"});
+  ExpectFileError(
+      SafetensorsFile(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[9,9]},)" + other, "1234"),
+      kCorrupt, {"tensor a"});
+}
+
 TEST(Safetensors, HeaderOrderAndPaddingAreFree) {
   const std::string entry = R"({"dtype":"U8","shape":[2],"data_offsets":)";
   const auto tensors = ParseSafetensorsBytes(
@@ -113,8 +156,11 @@ TEST(SafetensorsError, Entries) {
                   {"tensor t", "dtype"});
   ExpectFileError(OneEntry(R"({"dtype":4,"shape":[1],"data_offsets":[0,4]})", 4), kCorrupt,
                   {"tensor t", "dtype"});
-  ExpectFileError(OneEntry(R"({"dtype":"F4","shape":[1],"data_offsets":[0,4]})", 4), kUnsupported,
-                  {"tensor t", "\"F4\"", "unknown"});
+  for (const char* dtype : {"", "F32\\u0000", "a\\nb"}) {
+    ExpectFileError(
+        OneEntry(absl::StrCat(R"({"dtype":")", dtype, R"(","shape":[1],"data_offsets":[0,4]})"), 4),
+        kUnsupported, {"tensor t", "dtype", "unknown"});
+  }
   ExpectFileError(OneEntry(R"({"dtype":"F32","data_offsets":[0,4]})", 4), kCorrupt,
                   {"tensor t", "shape"});
   for (const char* shape :
@@ -123,8 +169,8 @@ TEST(SafetensorsError, Entries) {
         OneEntry(absl::StrCat(R"({"dtype":"F32","shape":)", shape, R"(,"data_offsets":[0,4]})"), 4),
         kCorrupt, {"tensor t", "dimension"});
   }
-  ExpectFileError(OneEntry(R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})", 0), kUnsupported,
-                  {"tensor t", "dimension of 0"});
+  ExpectFileError(OneEntry(R"({"dtype":"F32","shape":[0],"data_offsets":[0,4]})", 4), kCorrupt,
+                  {"tensor t", "span 4 bytes", "needs 0"});
   ExpectFileError(
       OneEntry(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]})", 4),
       kUnsupported, {"tensor t", "9 dimensions"});

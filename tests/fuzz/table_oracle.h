@@ -18,12 +18,15 @@ inline void CheckTable(const std::vector<TensorEntry>& tensors, int64_t file_siz
   std::vector<std::pair<int64_t, int64_t>> ranges;
   for (const TensorEntry& t : tensors) {
     __int128 elements = 1;
+    bool empty = false;
     for (int64_t d : t.shape) {
-      Require(d >= 1);
-      elements *= d;
-      Require(elements <= INT64_MAX);
+      Require(d >= (t.supported ? 1 : 0));
+      empty = empty || d == 0;
+      elements *= std::max<int64_t>(1, d);
+      Require(elements <= INT64_MAX || empty || !t.supported);
+      if (elements > INT64_MAX) elements = INT64_MAX;
     }
-    Require(elements == t.n_elements());
+    Require(!t.supported || elements == t.n_elements());
     Require(!t.name.empty() && !t.type_name.empty());
     Require(t.offset >= 0 && t.nbytes >= 0 && t.offset <= file_size &&
             t.nbytes <= file_size - t.offset);

@@ -386,6 +386,35 @@ TEST(Unused, WhatIsOutsideTheTextModelIsOneNote) {
   EXPECT_NE(log[1].find("model.layers.2.input_layernorm.weight"), std::string::npos) << log[1];
 }
 
+// Empty tensors and types that are not known: nothing where nobody asks for them, an error that
+// names the tensor where the model does.
+TEST(Unused, TensorsThatCannotBeReadAreRefusedWhereTheyAreNeeded) {
+  SmallModel small = SmallModel::HuggingFace();
+  small.tensors["vision_model.empty"] = {"F32", {0}, {}};
+  small.tensors["vision_model.patch"] = {"F4", {4, 2}, {1}};  // 4 bytes each
+  small.tensors["vision_model.scale"] = {"F8_E4M3FNUZ", {4}, {1}};
+  small.tensors["multi_modal_projector.x"] = {"X9", {3}, {1}};
+  auto model = Load(small);
+  EXPECT_TRUE(model.ok()) << model.status();
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  for (const char* type : {"F8_E5M2", "F8_E4M3FNUZ", "X9"}) {
+    SmallModel changed = small;
+    SmallTensor& tensor = changed.tensors[name];
+    tensor = {type, tensor.shape, std::vector<float>(8 * 8 / 4)};
+    const absl::Status status = Load(changed).status();
+    ExpectError(status, StatusCode::kUnimplemented, {name, type});
+    EXPECT_EQ(PlaceOf(status).tensor, name);
+  }
+  for (const char* bound : {"model.norm.weight", name.c_str()}) {
+    SmallModel changed = small;
+    changed.tensors[bound] = {"F32", {0, 8}, {}};
+    ExpectError(Load(changed).status(), StatusCode::kDataLoss, {bound, "(0, 8)"});
+  }
+  SmallModel inside = small;  // in a layer, where it might change the results
+  inside.tensors["model.layers.0.self_attn.extra"] = {"F32", {0}, {}};
+  ExpectError(Load(inside).status(), StatusCode::kUnimplemented, {"self_attn.extra"});
+}
+
 TEST(Unused, WhatWouldChangeResultsIsRefused) {
   for (const char* name :
        {"model.layers.0.self_attn.q_proj.bias", "model.layers.1.feed_forward.router.bias",
