@@ -38,6 +38,11 @@ class Reader {
     return fallback;
   }
 
+  // As Int, where null says something else than a missing key.
+  int64_t IntOrNull(const char* key, int64_t missing, int64_t null) {
+    return Int(key, object_.find(key) == nullptr ? missing : null);
+  }
+
   int64_t Size(const char* key, int64_t fallback) {
     if (Get(key) == nullptr && !sizes_may_miss_) Fail(key, "is missing");
     return Int(key, fallback);
@@ -199,10 +204,10 @@ absl::StatusOr<ModelConfig> ReadText(const Json& object, const Json& outer, bool
   config.vocab = text.Size("vocab_size", 202048);
   config.n_layers = text.Size("num_hidden_layers", 48);
   config.n_heads = text.Size("num_attention_heads", 40);
-  config.n_kv_heads = text.Int("num_key_value_heads", nested ? 8 : config.n_heads);
+  config.n_kv_heads = text.IntOrNull("num_key_value_heads", 8, config.n_heads);
   config.context_length = text.Int("max_position_embeddings", 131072);
   config.head_dim =
-      text.Int("head_dim", nested || config.n_heads < 1 ? 128 : config.hidden / config.n_heads);
+      text.IntOrNull("head_dim", 128, config.n_heads < 1 ? 128 : config.hidden / config.n_heads);
   config.rms_eps = text.Double("rms_norm_eps", 1e-5);
   config.qk_norm = text.Bool("use_qk_norm", true);
   config.attention_bias = text.Bool("attention_bias", false);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/format/byte_source.h"
 #include "lib/model/name_pattern.h"
@@ -15,7 +14,8 @@ namespace {
 
 constexpr size_t kMaxEntries = 65'536;
 constexpr int64_t kMaxGroup = int64_t{1} << 22;
-constexpr int64_t kOneScale = -1;  // group_size of a scale per row, in files
+constexpr int64_t kOneScale = -1;   // group_size of a scale per row, in files
+constexpr int64_t kAwqGroup = 128;  // where an AWQ configuration does not say
 
 absl::Status Bad(const std::string& where, std::string_view reason) {
   return AtPlace(CorruptError(absl::StrCat("\"", where, "\" ", AbslView(reason))),
@@ -63,14 +63,14 @@ absl::StatusOr<std::vector<std::string>> Names(const Json& object, const char* k
 }
 
 // A size in [1, kMaxGroup], or 0 for one scale per row.
-absl::StatusOr<int64_t> GroupSize(const Json& object, const std::string& where) {
-  const Json* value = Member(object, "group_size");
-  if (value == nullptr) return 0;
-  if (!value->is_int()) return Bad(where + "group_size", "is not an integer");
+absl::StatusOr<int64_t> GroupSize(const Json& object, const char* key, int64_t missing,
+                                  const std::string& where) {
+  const Json* value = Member(object, key);
+  if (value == nullptr) return missing;
+  if (!value->is_int()) return Bad(where + key, "is not an integer");
   if (value->as_int() == kOneScale) return 0;
   if (value->as_int() < 1 || value->as_int() > kMaxGroup) {
-    return Bad(where + "group_size",
-               absl::StrCat("is ", value->as_int(), ", outside [1, ", kMaxGroup, "]"));
+    return Bad(where + key, absl::StrCat("is ", value->as_int(), ", outside [1, ", kMaxGroup, "]"));
   }
   return value->as_int();
 }
@@ -88,7 +88,8 @@ absl::StatusOr<QuantGroup> ReadGroup(const Json& json, const std::string& name,
   const std::string in = where + "weights.";
   const Json* bits = Member(*weights, "num_bits");
   if (bits == nullptr || !bits->is_int()) return Bad(in + "num_bits", "is not an integer");
-  const std::string type = Text(*weights, "type"), strategy = Text(*weights, "strategy");
+  const std::string type = Text(*weights, "type");
+  std::string strategy = Text(*weights, "strategy");
   const std::string own = Text(json, "format");
   const std::string packing = own.empty() ? format : own;
   group.float8 = type == "float";
@@ -102,10 +103,16 @@ absl::StatusOr<QuantGroup> ReadGroup(const Json& json, const std::string& name,
     return NotRun(where + "format",
                   absl::StrCat("format \"", packing, "\" of ", bits->as_int(), "-bit ", type));
   }
-  SCOUT_ASSIGN_OR_RETURN(group.group_size, GroupSize(*weights, in));
+  SCOUT_ASSIGN_OR_RETURN(group.group_size, GroupSize(*weights, "group_size", 0, in));
   SCOUT_ASSIGN_OR_RETURN(group.symmetric, Flag(*weights, "symmetric", true, in));
+  if (Member(*weights, "strategy") == nullptr) {  // as the format's own reader fills it in
+    strategy = Member(*weights, "group_size") == nullptr ? "tensor"
+               : group.group_size > 0                    ? "group"
+                                                         : "channel";
+  }
   if (strategy == "channel" || (strategy == "tensor" && group.float8)) {
     group.group_size = 0;
+    group.per_tensor = strategy == "tensor";
   } else if (strategy != "group" || group.float8) {
     return NotRun(in + "strategy", absl::StrCat("a scale per \"", strategy, "\" of ",
                                                 bits->as_int(), "-bit ", type));
@@ -156,18 +163,32 @@ absl::StatusOr<QuantConfig> ReadAwq(const Json& json) {
   QuantGroup group;
   group.name = "awq";
   group.targets = {"Linear"};
-  SCOUT_ASSIGN_OR_RETURN(group.group_size, GroupSize(json, ""));
+  // AutoAWQ writes other names than the configurations that transformers saves.
+  const char* size = Member(json, "group_size") != nullptr ? "group_size" : "q_group_size";
+  SCOUT_ASSIGN_OR_RETURN(group.group_size, GroupSize(json, size, kAwqGroup, ""));
   SCOUT_ASSIGN_OR_RETURN(const bool zero_point, Flag(json, "zero_point", true, ""));
   group.symmetric = !zero_point;
   config.groups.push_back(std::move(group));
   return config;
 }
 
+// Whether `part` is one or more whole components of `module`: "gate" is none of "mlp.gate_proj".
+bool HasComponents(std::string_view module, std::string_view part) {
+  for (size_t at = module.find(part); at != module.npos && !part.empty();
+       at = module.find(part, at + 1)) {
+    const size_t end = at + part.size();
+    if ((at == 0 || module[at - 1] == '.') && (end == module.size() || module[end] == '.')) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // An `ignore` entry that cannot be read leaves out nothing: what is quantised, the tensors say.
 bool Ignored(const QuantConfig& config, const std::string& module) {
   for (const std::string& entry : config.ignore) {
     if (config.method == QuantConfig::Method::kAwq) {
-      if (!entry.empty() && absl::StrContains(module, entry)) return true;
+      if (HasComponents(module, entry)) return true;
       continue;
     }
     const absl::StatusOr<bool> matches = NameMatches(entry, module);
@@ -183,7 +204,6 @@ absl::StatusOr<const QuantGroup*> QuantConfig::GroupOf(const std::string& module
     return CorruptError(absl::StrCat(module, " is quantised, but on the configuration's list of ",
                                      "modules that are not"));
   }
-  if (groups.size() == 1) return &groups[0];
   const QuantGroup* by_class = nullptr;
   for (const QuantGroup& group : groups) {
     for (const std::string& target : group.targets) {
@@ -191,13 +211,17 @@ absl::StatusOr<const QuantGroup*> QuantConfig::GroupOf(const std::string& module
         if (by_class == nullptr) by_class = &group;
         continue;
       }
-      SCOUT_ASSIGN_OR_RETURN(const bool matches, NameMatches(target, module));
-      if (matches) return &group;
+      const absl::StatusOr<bool> matches = NameMatches(target, module);
+      if (!matches.ok()) {
+        if (groups.size() == 1) return &group;  // there is no other that it could mean
+        return matches.status();
+      }
+      if (*matches) return &group;
     }
   }
   if (by_class != nullptr) return by_class;
-  return CorruptError(absl::StrCat(module, " is quantised, but in none of the configuration's ",
-                                   groups.size(), " groups"));
+  return CorruptError(absl::StrCat(module, " is quantised, but no target of the configuration's ",
+                                   groups.size(), groups.size() == 1 ? " group" : " groups"));
 }
 
 absl::StatusOr<QuantConfig> QuantConfigFromJson(const Json& json) {

@@ -17,6 +17,7 @@ struct QuantGroup {
   std::vector<std::string> targets;  // NameMatches entries, or classes such as "Linear"
   bool float8 = false;               // else 4-bit integers
   int64_t group_size = 0;            // elements per scale along a row; 0: one per row or tensor
+  bool per_tensor = false;           // one scale for all rows
   bool symmetric = true;
 };
 
@@ -24,7 +25,7 @@ struct QuantConfig {
   enum class Method { kNone, kCompressedTensors, kAwq };
   Method method = Method::kNone;
   std::vector<QuantGroup> groups;
-  std::vector<std::string> ignore;  // NameMatches entries; AWQ: parts of names
+  std::vector<std::string> ignore;  // NameMatches entries; AWQ: components of names
 
   // The scheme of a module that the file holds quantised, "model.layers.0.self_attn.q_proj".
   // Corrupt where the configuration leaves the module out, Unsupported for an expression it cannot

@@ -197,8 +197,10 @@ absl::Status WeightPlan::AddFloat8(const std::string& module, int64_t rows, int6
   }
   WeightItem item{.kind = WeightItem::Kind::kFloat8, .targets = {target}};
   SCOUT_ASSIGN_OR_RETURN(item.entry, BindPart(module + ".weight", {"F8_E4M3"}, {{rows, cols}}));
+  using Shapes = std::vector<std::vector<int64_t>>;
   SCOUT_ASSIGN_OR_RETURN(item.scales, BindPart(module + ".weight_scale", {"BF16", "F16", "F32"},
-                                               {{rows, 1}, {rows}, {1}, {}, {1, 1}}));
+                                               group->per_tensor ? Shapes{{1}, {}, {1, 1}}
+                                                                 : Shapes{{rows, 1}, {rows}}));
   *target = MatrixOf(QuantType::kF8_E4M3, rows, cols);
   items_.push_back(std::move(item));
   return absl::OkStatus();

@@ -142,7 +142,7 @@ TEST(ConfigJson, OddButUsualValues) {
   auto config = With({{"attn_temperature_tuning", "4"},
                       {"floor_scale", "16.0"},
                       {"num_key_value_heads", "null"},
-                      {"head_dim", ""},
+                      {"head_dim", "null"},
                       {"attention_chunk_size", "null"},
                       {"rope_scaling", "null"}});
   ASSERT_TRUE(config.ok()) << config.status();
@@ -151,6 +151,14 @@ TEST(ConfigJson, OddButUsualValues) {
   EXPECT_EQ(config->n_kv_heads, 2);
   EXPECT_EQ(config->head_dim, 4);
   EXPECT_EQ(config->attention_chunk, 1024);  // no chunks: the context
+  // A missing key is what the reference implementation's class has.
+  EXPECT_EQ(With({{"head_dim", ""}})->head_dim, 128);
+  EXPECT_EQ(With({{"num_key_value_heads", ""}, {"num_attention_heads", "16"}})->n_kv_heads, 8);
+  auto nested = Parse(R"({"model_type":"llama4","text_config":{"num_key_value_heads":null,
+                          "head_dim":null}})");
+  ASSERT_TRUE(nested.ok()) << nested.status();
+  EXPECT_EQ(nested->n_kv_heads, 40);
+  EXPECT_EQ(nested->head_dim, 128);  // 5120 / 40
   EXPECT_FALSE(With({{"attn_temperature_tuning", "0"}})->temperature_tuning);
   EXPECT_FALSE(With({{"attn_temperature_tuning", "false"}})->temperature_tuning);
 }

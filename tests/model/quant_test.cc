@@ -124,6 +124,12 @@ const char kFloat8Json[] = R"({"compression_config": {"quant_method": "compresse
     {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": true},
     "input_activations": {"num_bits": 8, "dynamic": true}}}}})";
 
+// kFloat8Json with one scale per matrix.
+std::string Float8PerTensorJson() {
+  std::string text = kFloat8Json;
+  return text.replace(text.find("\"channel\""), 9, "\"tensor\"");
+}
+
 absl::StatusOr<QuantConfig> Config(const std::string& text) {
   auto json = ParseJson(text);
   EXPECT_TRUE(json.ok()) << json.status() << text;
@@ -280,13 +286,16 @@ TEST(Quant, Float8PerRowAndPerTensor) {
           .Tensor("m.weight_scale", type,
                   per_row ? std::vector<int64_t>{rows, 1} : std::vector<int64_t>{1},
                   Encode(type, scale));
-      const Loaded loaded = LoadLayer(b, kFloat8Json, rows, cols);
+      const std::string said = per_row ? std::string(kFloat8Json) : Float8PerTensorJson();
+      const std::string other = per_row ? Float8PerTensorJson() : std::string(kFloat8Json);
+      ExpectError(LoadLayer(b, other, rows, cols).status, StatusCode::kDataLoss,
+                  {"m.weight_scale", per_row ? "(7, 1)" : "(1)"});
+      const Loaded loaded = LoadLayer(b, said, rows, cols);
       ASSERT_TRUE(loaded.status.ok()) << loaded.status;
       for (int64_t r = 0; r < rows; ++r) {
         const std::vector<float> row = loaded.Row(r);
         for (int64_t c = 0; c < cols; ++c) {
-          ASSERT_EQ(row[c],
-                    kernels::f8_e4m3_to_f32(q[r * cols + c]) * scale[per_row ? r : 0]);
+          ASSERT_EQ(row[c], kernels::f8_e4m3_to_f32(q[r * cols + c]) * scale[per_row ? r : 0]);
         }
       }
     }
@@ -298,7 +307,7 @@ TEST(Quant, Float8PerRowAndPerTensor) {
   SafetensorsBuilder bad;
   bad.Tensor("m.weight", "F8_E4M3", {rows, cols}, BytesOf(q))
       .Tensor("m.weight_scale", "F32", {1}, Encode("F32", {NAN}));
-  ExpectError(LoadLayer(bad, kFloat8Json, rows, cols).status, StatusCode::kDataLoss,
+  ExpectError(LoadLayer(bad, Float8PerTensorJson(), rows, cols).status, StatusCode::kDataLoss,
               {"scale 0", "finite"});
   SafetensorsBuilder blocks;
   blocks.Tensor("m.weight", "F8_E4M3", {rows, cols}, BytesOf(q))
@@ -402,6 +411,90 @@ TEST(QuantConfig, OtherFormatsAreNamed) {
   auto none = Config("{\"quantization_config\": null}");
   ASSERT_TRUE(none.ok()) << none.status();
   EXPECT_EQ(none->method, QuantConfig::Method::kNone);
+}
+
+TEST(QuantConfig, TargetsOfOneGroup) {
+  const auto group_of = [](const std::string& targets) {
+    auto config = Config(R"({"quantization_config": {"quant_method": "compressed-tensors",
+        "format": "pack-quantized", "config_groups": {"only": {"targets": )" +
+                         targets + R"(, "weights": {"num_bits": 4, "type": "int",
+        "strategy": "group", "group_size": 32}}}}})");
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config->GroupOf("model.layers.0.self_attn.q_proj").status();
+  };
+  for (const char* targets : {R"(["Linear"])", R"(["re:.*self_attn.*"])",
+                              R"(["x", "model.layers.0.self_attn.q_proj"])",
+                              R"(["re:(?=a).b"])"}) {
+    EXPECT_TRUE(group_of(targets).ok()) << targets << group_of(targets);
+  }
+  for (const char* targets : {R"(["re:.*feed_forward.*"])", R"(["model.layers.0"])", "[]"}) {
+    ExpectError(group_of(targets), StatusCode::kDataLoss, {"self_attn.q_proj", "no target"});
+  }
+}
+
+// As compressed-tensors' own reader: a group size says "group", -1 "channel", nothing "tensor".
+TEST(QuantConfig, GroupsWithoutAStrategy) {
+  const auto group = [](const std::string& type, const std::string& more) {
+    const bool int4 = type == "int";
+    return Config(R"({"quantization_config": {"quant_method": "compressed-tensors", "format": ")" +
+                  std::string(int4 ? "pack-quantized" : "float-quantized") +
+                  R"(", "config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": )" +
+                  (int4 ? "4" : "8") + R"(, "type": ")" + type + "\"" + more + "}}}}}");
+  };
+  for (const char* none : {"", ", \"strategy\": null"}) {
+    const auto by_size = group("int", std::string(none) + ", \"group_size\": 64");
+    ASSERT_TRUE(by_size.ok()) << by_size.status();
+    EXPECT_EQ(by_size->groups[0].group_size, 64);
+    for (const char* type : {"int", "float"}) {
+      const auto channel = group(type, std::string(none) + ", \"group_size\": -1");
+      ASSERT_TRUE(channel.ok()) << channel.status();
+      EXPECT_EQ(channel->groups[0].group_size, 0);
+      EXPECT_FALSE(channel->groups[0].per_tensor);
+    }
+    const auto tensor = group("float", none);
+    ASSERT_TRUE(tensor.ok()) << tensor.status();
+    EXPECT_TRUE(tensor->groups[0].per_tensor);
+    ExpectError(group("int", none).status(), StatusCode::kUnimplemented, {"tensor"});
+    ExpectError(group("float", std::string(none) + ", \"group_size\": 64").status(),
+                StatusCode::kUnimplemented, {"group"});
+  }
+}
+
+TEST(QuantConfig, AwqSpellings) {
+  const auto awq = [](const std::string& members) {
+    return Config(R"({"quantization_config": {"quant_method": "awq", )" + members + "}}");
+  };
+  const auto own = awq(R"("w_bit": 4, "q_group_size": 64, "zero_point": false)");
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_EQ(own->groups[0].group_size, 64);
+  EXPECT_TRUE(own->groups[0].symmetric);
+  EXPECT_EQ(awq(R"("bits": 4, "group_size": 32)")->groups[0].group_size, 32);
+  EXPECT_EQ(awq(R"("bits": 4)")->groups[0].group_size, 128);
+  EXPECT_EQ(awq(R"("bits": 4, "group_size": -1)")->groups[0].group_size, 0);
+  ExpectError(awq(R"("w_bit": 4, "q_group_size": 0)").status(), StatusCode::kDataLoss,
+              {"q_group_size", "is 0"});
+  ExpectError(awq(R"("w_bit": 8)").status(), StatusCode::kUnimplemented, {"AWQ of 8 bits"});
+}
+
+// Entries are components of names: Mixtral's "gate" says nothing of a gate_proj.
+TEST(QuantConfig, AwqModulesNotConverted) {
+  const auto ignored = [](const std::string& entry, const std::string& module) {
+    const auto config = Config(R"({"quantization_config": {"quant_method": "awq", "bits": 4,
+        "modules_to_not_convert": [")" +
+                               entry + R"("]}})");
+    EXPECT_TRUE(config.ok()) << config.status();
+    return !config->GroupOf(module).ok();
+  };
+  EXPECT_FALSE(ignored("gate", "model.layers.0.feed_forward.gate_proj"));
+  EXPECT_FALSE(ignored("layers.1", "model.layers.11.self_attn.q_proj"));
+  EXPECT_FALSE(ignored("proj", "model.layers.0.self_attn.q_proj"));
+  EXPECT_FALSE(ignored("", "lm_head"));
+  EXPECT_TRUE(ignored("gate", "model.layers.0.mlp.gate"));
+  EXPECT_TRUE(ignored("gate", "model.layers.0.gate_a.gate.b"));
+  EXPECT_TRUE(ignored("lm_head", "language_model.lm_head"));
+  EXPECT_TRUE(ignored("self_attn", "model.layers.3.self_attn.q_proj"));
+  EXPECT_TRUE(ignored("layers.1", "model.layers.1.self_attn.q_proj"));
+  EXPECT_TRUE(ignored("model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.q_proj"));
 }
 
 TEST(QuantConfig, GroupsByTarget) {
