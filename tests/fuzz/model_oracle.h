@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "lib/model/model.h"
@@ -19,8 +20,10 @@ inline bool IsMatrix(const kernels::Matrix& m, int64_t rows, int64_t cols) {
   volatile uint8_t sum = 0;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < row_bytes; ++i) sum = sum + bytes[r * m.row_bytes + i];
+    if (m.row_scale != nullptr && !std::isfinite(m.row_scale[r])) return false;
   }
-  return true;
+  // Floats of 8 bits mean nothing without the factors of their rows, other types have none.
+  return (m.type == kernels::QuantType::kF8_E4M3) == (m.row_scale != nullptr);
 }
 
 inline bool IsFfn(const FfnWeights& ffn, int64_t hidden, int64_t width) {

@@ -5,6 +5,7 @@
 
 #include "tests/fuzz/model_oracle.h"
 #include "tests/model/small_model.h"
+#include "tests/util/safetensors_builder.h"
 
 namespace scout::test {
 namespace {
@@ -107,6 +108,111 @@ void DamageSafetensors(const std::vector<int>& masks) {
                            }),
                 bytes, head);
 }
+
+// A quantised checkpoint as small as groups of 32 allow: one dense layer, of which q and k are
+// quantised. The other matrices are bfloat16.
+struct QuantisedModel {
+  std::string config, weights;
+  int64_t head = 0;  // bytes of `weights` before the data
+
+  // `method`: "packed", "float8" or "awq".
+  explicit QuantisedModel(const std::string& method) {
+    std::string quant = R"({"quant_method":"awq","bits":4,"group_size":32,"zero_point":true,)"
+                        R"("version":"gemm","modules_to_not_convert":["o_proj"]})";
+    if (method != "awq") {
+      const bool packed = method == "packed";
+      quant = R"({"quant_method":"compressed-tensors","ignore":["re:.*o_proj$"],"format":")" +
+              std::string(packed ? "pack-quantized" : "float-quantized") +
+              R"(","config_groups":{"g":{"targets":["Linear"],"weights":{)" +
+              (packed ? R"("num_bits":4,"type":"int","strategy":"group","group_size":32,)"
+                        R"("symmetric":false}}}})"
+                      : R"("num_bits":8,"type":"float","strategy":"channel"}}}})");
+    }
+    config = R"({"model_type":"llama4_text","hidden_size":32,"vocab_size":2,)"
+             R"("num_hidden_layers":1,"num_attention_heads":1,"num_key_value_heads":1,)"
+             R"("head_dim":8,"max_position_embeddings":64,"intermediate_size_mlp":2,)"
+             R"("moe_layers":[],"tie_word_embeddings":true,"quantization_config":)" +
+             quant + "}";
+    SafetensorsBuilder b;
+    const auto floats = [&b](const std::string& name, std::vector<int64_t> shape) {
+      int64_t n = 1;
+      for (int64_t d : shape) n *= d;
+      b.Tensor(name, "BF16", shape, Encode("BF16", std::vector<float>(n, 0.5f)));
+    };
+    const auto linear = [&](const std::string& module, int64_t rows) {
+      constexpr int64_t kCols = 32;
+      const std::string scales = Encode("BF16", std::vector<float>(rows, 0.25f));
+      if (method == "packed") {
+        const int64_t shape[] = {rows, kCols};
+        b.Tensor(module + ".weight_packed", "I32", {rows, kCols / 8},
+                 std::string(rows * 16, '\x5A'))
+            .Tensor(module + ".weight_scale", "BF16", {rows, 1}, scales)
+            .Tensor(module + ".weight_zero_point", "I32", {rows / 8, 1},
+                    std::string(rows / 2, '\x21'))
+            .Tensor(module + ".weight_shape", "I64", {2},
+                    std::string(reinterpret_cast<const char*>(shape), sizeof(shape)));
+      } else if (method == "awq") {
+        b.Tensor(module + ".qweight", "I32", {kCols, rows / 8},
+                 std::string(kCols * rows / 2, '\x5A'))
+            .Tensor(module + ".scales", "F16", {1, rows},
+                    Encode("F16", std::vector<float>(rows, 0.25f)))
+            .Tensor(module + ".qzeros", "I32", {1, rows / 8}, std::string(rows / 2, '\x21'));
+      } else {
+        b.Tensor(module + ".weight", "F8_E4M3", {rows, kCols}, std::string(rows * kCols, '\x35'))
+            .Tensor(module + ".weight_scale", "BF16", {rows, 1}, scales);
+      }
+    };
+    const std::string layer = "model.layers.0.";
+    floats("model.embed_tokens.weight", {2, 32});
+    floats("model.norm.weight", {32});
+    floats(layer + "input_layernorm.weight", {32});
+    floats(layer + "post_attention_layernorm.weight", {32});
+    linear(layer + "self_attn.q_proj", 8);
+    linear(layer + "self_attn.k_proj", 8);
+    floats(layer + "self_attn.v_proj.weight", {8, 32});
+    floats(layer + "self_attn.o_proj.weight", {32, 8});
+    floats(layer + "feed_forward.gate_proj.weight", {2, 32});
+    floats(layer + "feed_forward.up_proj.weight", {2, 32});
+    floats(layer + "feed_forward.down_proj.weight", {32, 2});
+    weights = b.Build();
+    head = 8 + static_cast<int64_t>(b.Header().size());
+  }
+};
+
+class QuantisedDamage : public testing::TestWithParam<const char*> {};
+
+TEST_P(QuantisedDamage, Safetensors) {
+  const QuantisedModel small(GetParam());
+  Folder folder;
+  folder.Write("config.json", small.config);
+  const auto load = [&](const std::string& bytes) {
+    folder.Write("model.safetensors", bytes);
+    return Model::Load(folder.path(), {});
+  };
+  const auto whole = load(small.weights);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  for (const kernels::Matrix* m : {&(*whole)->layers()[0].wq, &(*whole)->layers()[0].wk}) {
+    EXPECT_TRUE(!kernels::quant_traits(m->type).is_float || m->row_scale != nullptr);
+  }
+  ExpectOutcome(CutAndFlip(small.weights, small.head, {0xFF}, load), small.weights, small.head);
+}
+
+TEST_P(QuantisedDamage, ConfigJson) {
+  const QuantisedModel small(GetParam());
+  Folder folder;
+  folder.Write("model.safetensors", small.weights);
+  const auto load = [&](const std::string& bytes) {
+    folder.Write("config.json", bytes);
+    return Model::Load(folder.path(), {});
+  };
+  ASSERT_TRUE(load(small.config).ok());
+  const auto size = static_cast<int64_t>(small.config.size());
+  const Outcome outcome = CutAndFlip(small.config, size, kFewMasks, load);
+  EXPECT_GT(outcome.refused, 2 * size);
+}
+
+INSTANTIATE_TEST_SUITE_P(Damage, QuantisedDamage, testing::Values("packed", "float8", "awq"),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST(Damage, Gguf) { DamageGguf(kFewMasks); }
 TEST(Damage, Safetensors) { DamageSafetensors(kFewMasks); }

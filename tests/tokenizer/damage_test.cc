@@ -6,6 +6,7 @@
 #include "tests/fuzz/tokenizer_oracle.h"
 #include "tests/tokenizer/token_test_util.h"
 #include "tests/util/gguf_builder.h"
+#include "tests/util/temp_folder.h"
 
 namespace scout::test {
 namespace {
@@ -31,8 +32,9 @@ void Count(const absl::StatusOr<TokenizerPtr>& tokenizer, const std::string& dig
   ASSERT_FALSE(tokenizer.status().message().empty()) << what;
 }
 
-// Every length; of every byte the 8 bits one at a time, all bits, and 0. `step` skips bytes.
-Outcome Damage(const std::string& bytes, const Read& read, size_t step = 1) {
+// Every length; of every byte the 8 bits one at a time (with `few` one, another from byte to byte),
+// all bits, and 0.
+Outcome Damage(const std::string& bytes, const Read& read, bool few = false) {
   Outcome outcome;
   const auto whole = read(bytes);
   EXPECT_TRUE(whole.ok()) << whole.status();
@@ -41,10 +43,13 @@ Outcome Damage(const std::string& bytes, const Read& read, size_t step = 1) {
   for (size_t length = 0; length < bytes.size(); ++length) {
     Count(read(bytes.substr(0, length)), digest, "cut at " + std::to_string(length), &outcome);
   }
-  for (size_t at = 0; at < bytes.size(); at += step) {
+  for (size_t at = 0; at < bytes.size(); ++at) {
     const int old = static_cast<uint8_t>(bytes[at]);
-    for (const int value : {old ^ 1, old ^ 2, old ^ 4, old ^ 8, old ^ 16, old ^ 32, old ^ 64,
-                            old ^ 128, old ^ 255, 0}) {
+    std::vector<int> values = {old ^ 255, 0};
+    for (int bit = 0; bit < 8; ++bit) {
+      if (!few || static_cast<int>(at % 8) == bit) values.push_back(old ^ 1 << bit);
+    }
+    for (const int value : values) {
       if (value == old) continue;
       std::string changed = bytes;
       changed[at] = static_cast<char>(value);
@@ -107,6 +112,43 @@ TEST(Damage, GgufVocabulary) {
       });
   EXPECT_GE(outcome.refused, static_cast<int>(bytes.size()));
   EXPECT_GT(outcome.other, 0);
+}
+
+std::string Base64(std::string_view bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      bits = bits << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    }
+    for (size_t k = 0; k < 4; ++k) {
+      out.push_back(i + k <= bytes.size() ? kDigits[bits >> (18 - 6 * k) & 63] : '=');
+    }
+  }
+  return out;
+}
+
+// Through the path that a folder's tokenizer.model takes.
+TEST(Damage, TiktokenModel) {
+  std::vector<std::string> tokens;
+  for (int b = 0; b < 256; ++b) tokens.push_back(std::string(1, static_cast<char>(b)));
+  tokens.insert(tokens.end(), {"th", "the", " the"});
+  std::string bytes;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    bytes += Base64(tokens[i]) + " " + std::to_string(i) + "\n";
+  }
+  const TempFolder folder;
+  const Outcome outcome = Damage(
+      bytes,
+      [&](const std::string& changed) {
+        folder.Write("tokenizer.model", changed);
+        return Tokenizer::Load(folder.path());
+      },
+      /*few=*/true);
+  EXPECT_GT(outcome.refused, static_cast<int>(bytes.size()));
+  EXPECT_GT(outcome.other, 0);  // another token behind the bytes
+  EXPECT_EQ(outcome.same, 1);   // without the last line feed
 }
 
 }  // namespace
