@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sources: lib/tokenizer/chat.* lib/tokenizer/chat_words.h lib/tokenizer/literal*
-// Sources: lib/tokenizer/bpe.* lib/tokenizer/pretokenize.*
+// Sources: lib/tokenizer/bpe.* lib/tokenizer/pretokenize.* lib/tokenizer/tool_call.*
+// Sources: lib/tokenizer/vocab.* lib/tokenizer/chat_template.cc
 #include <map>
 #include <vector>
 

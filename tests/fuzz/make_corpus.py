@@ -153,6 +153,60 @@ def folder(cfg, tensors):
     return struct.pack("<H", len(head)) + head + safetensors(tensors)
 
 
+def quantised(method):
+    """A folder as small as groups of 32 allow: q, k and the gate of one dense layer quantised."""
+    quant = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True,
+             "version": "gemm", "modules_to_not_convert": ["o_proj"]}
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32,
+               "symmetric": False}
+    if method == "float8":
+        weights = {"num_bits": 8, "type": "float", "strategy": "channel"}
+    if method != "awq":
+        quant = {"quant_method": "compressed-tensors", "ignore": ["re:.*o_proj$"],
+                 "format": {"packed": "pack-quantized", "float8": "float-quantized"}[method],
+                 "config_groups": {"g": {"targets": ["Linear"], "weights": weights}}}
+    cfg = {"model_type": "llama4_text", "hidden_size": 32, "vocab_size": 8, "num_hidden_layers": 1,
+           "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 8,
+           "max_position_embeddings": 64, "intermediate_size_mlp": 8, "moe_layers": [],
+           "tie_word_embeddings": True, "quantization_config": quant}
+    p = "model.layers.0."
+    tensors = {}
+    for name, shape in {"model.embed_tokens": [8, 32], "model.norm": [32],
+                        p + "input_layernorm": [32], p + "post_attention_layernorm": [32],
+                        p + "self_attn.v_proj": [8, 32], p + "self_attn.o_proj": [32, 8],
+                        p + "feed_forward.up_proj": [8, 32],
+                        p + "feed_forward.down_proj": [32, 8]}.items():
+        tensors[name + ".weight"] = ("BF16", shape, b"\x80\x3f" * (len(numbers(shape)) // 4))
+    for m in (p + "self_attn.q_proj", p + "self_attn.k_proj", p + "feed_forward.gate_proj"):
+        if method == "packed":
+            tensors.update({m + ".weight_packed": ("I32", [8, 4], b"\x5a" * 128),
+                            m + ".weight_scale": ("BF16", [8, 1], b"\x80\x3e" * 8),
+                            m + ".weight_zero_point": ("I32", [1, 1], b"\x21" * 4),
+                            m + ".weight_shape": ("I64", [2], struct.pack("<2q", 8, 32))})
+        elif method == "awq":
+            tensors.update({m + ".qweight": ("I32", [32, 1], b"\x5a" * 128),
+                            m + ".scales": ("F16", [1, 8], b"\0\x34" * 8),
+                            m + ".qzeros": ("I32", [1, 1], b"\x21" * 4)})
+        else:
+            tensors.update({m + ".weight": ("F8_E4M3", [8, 32], b"\x35" * 256),
+                            m + ".weight_scale": ("BF16", [8, 1], b"\x80\x3e" * 8)})
+    return folder(cfg, tensors)
+
+
+def parts(named, files):
+    """The parts of a split GGUF in one input of gguf_split_fuzz."""
+    out = bytes([len(files) - 1, named])
+    for file in files[:-1]:
+        out += struct.pack("<H", len(file)) + file
+    return out + files[-1]
+
+
+def split(number, count, n_tensors, extra, tensors):
+    keys = dict(extra, **{"split.no": number, "split.count": count,
+                          "split.tensors.count": n_tensors})
+    return gguf(keys, {name: (F32, [2], numbers([2])) for name in tensors})
+
+
 def byte_level():
     """The 256 bytes as tokenizer files spell them."""
     plain = [b for b in range(256) if 0x20 < b < 0x7F or (b > 0xA0 and b != 0xAD)]
@@ -183,11 +237,23 @@ def main():
     save("model_hf_fuzz", "fused_f32", folder(config(), f32))
     save("model_hf_fuzz", "experts_bf16",
          folder(nested, {"language_model." + n: t for n, t in half.items()}))
+    for method in ("packed", "float8", "awq"):
+        save("model_hf_fuzz", method, quantised(method))
     save("model_gguf_fuzz", "plain.gguf", gguf_model({}))
     save("model_gguf_fuzz", "keys.gguf", gguf_model({
         "llama4.attention.sliding_window": 32, "llama4.attention.sliding_window_pattern": 2,
         "llama4.attention.temperature_scale": 0.1, "llama4.attention.temperature_length": 16,
         "llama4.rope.freq_base": 10000.0, "llama4.attention.layer_norm_rms_epsilon": 1e-5}))
+    first = split(0, 2, 3, {"general.architecture": "llama4"}, ["a", "b"])
+    save("gguf_split_fuzz", "two", parts(1, [first, split(1, 2, 3, {}, ["c"])]))
+    save("gguf_split_fuzz", "in_two_parts", parts(0, [first, split(1, 2, 3, {}, ["b"])]))
+    save("gguf_split_fuzz", "other_count", parts(0, [first, split(1, 2, 4, {}, ["c"])]))
+    save("gguf_split_fuzz", "other_key", parts(0, [
+        first, split(1, 2, 3, {"general.architecture": "llama"}, ["c"])]))
+    save("gguf_split_fuzz", "swapped", parts(0, [split(1, 2, 3, {}, ["c"]), first]))
+    save("gguf_split_fuzz", "three", parts(2, [split(i, 3, 3, {}, [f"t{i}"]) for i in range(3)]))
+    save("gguf_split_fuzz", "one", parts(0, [gguf({}, {"a": (F32, [2], numbers([2]))})]))
+    save("gguf_split_fuzz", "more_than_parts", parts(0, [split(0, 1025, 1, {}, ["a"])]))
     for pre in ("llama4", "gpt-2"):
         save("tokenizer_gguf_fuzz", pre + ".gguf", gguf(tokenizer_keys(pre), {}))
 

@@ -2,7 +2,8 @@
 // takes. SPDX-License-Identifier: Apache-2.0
 //
 // Sources: lib/model/config.* lib/model/model.* lib/model/weight* lib/model/config_gguf.cc
-// Sources: lib/format/gguf.*
+// Sources: lib/format/gguf.* lib/format/gguf_split.cc lib/format/gguf_values.cc
+// Sources: lib/format/header_reader.* lib/format/tensor_check.* lib/model/unused.*
 #include "lib/model/model.h"
 #include "tests/fuzz/model_oracle.h"
 #include "tests/fuzz/mutators.h"

@@ -3,6 +3,7 @@
 //
 // Sources: lib/model/config.* lib/model/model.* lib/model/weight* lib/model/config_json.cc
 // Sources: lib/format/safetensors* lib/format/json.* lib/model/repack.* lib/model/quant_config.*
+// Sources: lib/model/unused.* lib/model/name_pattern.* lib/format/tensor_check.*
 #include "lib/model/model.h"
 #include "tests/fuzz/model_oracle.h"
 #include "tests/fuzz/mutators.h"

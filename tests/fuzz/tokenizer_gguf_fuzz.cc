@@ -4,6 +4,7 @@
 // Sources: lib/tokenizer/from_gguf.cc lib/tokenizer/bpe.* lib/tokenizer/build.cc
 // Sources: lib/tokenizer/byte_level.* lib/tokenizer/impl.h lib/tokenizer/pretokenize.*
 // Sources: lib/tokenizer/tokenizer.* lib/tokenizer/unicode_tables.* lib/tokenizer/vocab.*
+// Sources: lib/format/gguf.* lib/format/gguf_values.cc lib/format/header_reader.*
 #include "tests/fuzz/mutators.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/table_oracle.h"

@@ -4,7 +4,7 @@
 // Sources: lib/tokenizer/from_json.cc lib/format/json.* lib/tokenizer/bpe.*
 // Sources: lib/tokenizer/build.cc lib/tokenizer/byte_level.* lib/tokenizer/impl.h
 // Sources: lib/tokenizer/pretokenize.* lib/tokenizer/tokenizer.* lib/tokenizer/unicode_tables.*
-// Sources: lib/tokenizer/vocab.*
+// Sources: lib/tokenizer/vocab.* lib/tokenizer/chat_template.cc
 #include "tests/fuzz/mutators.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/table_oracle.h"
