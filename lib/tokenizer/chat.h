@@ -44,6 +44,7 @@ struct ChatOptions {
 };
 
 // What a checkpoint's chat_template is: "none" (empty), "llama4" (the published one) or "other".
+constexpr char kNoTemplate[] = "none", kOtherTemplate[] = "other";
 const char* ChatTemplateKind(std::string_view text);
 
 }  // namespace scout

@@ -11,14 +11,14 @@ const char* ChatTemplateKind(std::string_view text) {
   // and a backslash with n in others.
   constexpr uint64_t kPublished = 0x1BDDEF386DCB0D10u;
   constexpr uint64_t kPublishedBytes = 4926;
-  if (text.empty()) return "none";
+  if (text.empty()) return kNoTemplate;
   uint64_t hash = 0xCBF29CE484222325u, bytes = 0;
   for (size_t i = 0; i < text.size(); ++i, ++bytes) {
     const bool line = text[i] == '\\' && i + 1 < text.size() && text[i + 1] == 'n';
     hash = (hash ^ (line ? '\n' : static_cast<uint8_t>(text[i]))) * 0x100000001B3u;
     if (line) ++i;
   }
-  return hash == kPublished && bytes == kPublishedBytes ? "llama4" : "other";
+  return hash == kPublished && bytes == kPublishedBytes ? "llama4" : kOtherTemplate;
 }
 
 }  // namespace scout

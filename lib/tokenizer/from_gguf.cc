@@ -121,6 +121,11 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::FromGguf(const Gguf&
     if (id >= 0) source.end_ids.push_back(id);
   }
   SCOUT_ASSIGN_OR_RETURN(auto impl, Impl::Build(std::move(source)));
+  if (const std::string* text = gguf.find_string("tokenizer.chat_template")) {
+    impl->chat_template = ChatTemplateKind(*text);
+  } else if (gguf.metadata.contains("tokenizer.chat_template")) {
+    impl->chat_template = kOtherTemplate;
+  }
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 

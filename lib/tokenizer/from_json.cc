@@ -230,7 +230,8 @@ std::string_view NamedToken(const Json* config, std::string_view key) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::FromJson(const Json& json,
-                                                                     const Json* config) {
+                                                                     const Json* config,
+                                                                     const char* template_kind) {
   if (!json.is_object()) return CorruptError("a tokenizer.json is an object");
   if (const Json* normalizer = json.find("normalizer"); !AbsentOrNull(normalizer)) {
     return UnsupportedError(absl::StrCat("normalizer \"", Shown(StringAt(*normalizer, "type")),
@@ -249,7 +250,13 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::FromJson(const Json&
     source.ends.emplace_back(eos);
   }
   SCOUT_ASSIGN_OR_RETURN(auto impl, Impl::Build(std::move(source)));
-  if (config != nullptr) impl->chat_template = ChatTemplateKind(StringAt(*config, "chat_template"));
+  const Json* in_config = config == nullptr ? nullptr : config->find("chat_template");
+  if (template_kind != nullptr) {
+    impl->chat_template = template_kind;
+  } else if (!AbsentOrNull(in_config)) {  // a list of templates with names is no known one
+    impl->chat_template =
+        in_config->is_string() ? ChatTemplateKind(in_config->as_string()) : kOtherTemplate;
+  }
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 

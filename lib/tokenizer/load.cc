@@ -14,6 +14,8 @@ namespace {
 
 constexpr char kJsonName[] = "tokenizer.json";
 constexpr char kTiktokenName[] = "tokenizer.model";
+constexpr char kTemplateName[] = "chat_template.jinja";
+constexpr int64_t kMaxTemplateBytes = int64_t{1} << 20;
 
 absl::StatusOr<Json> ReadJson(const std::string& path) {
   SCOUT_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, JsonLimits().max_bytes));
@@ -51,14 +53,23 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> FromTiktokenFile(const std::str
 absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJsonFile(const std::string& path) {
   SCOUT_ASSIGN_OR_RETURN(const Json json, ReadJson(path));
   const size_t slash = path.rfind('/');
-  const std::string config_path = absl::StrCat(
-      slash == std::string::npos ? "" : path.substr(0, slash + 1), "tokenizer_config.json");
+  const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+  const std::string config_path = absl::StrCat(folder, "tokenizer_config.json");
   std::optional<Json> config;
   std::error_code ignored;
   if (std::filesystem::exists(config_path, ignored)) {
     SCOUT_ASSIGN_OR_RETURN(config, ReadJson(config_path));
   }
-  auto tokenizer = Tokenizer::FromJson(json, config.has_value() ? &*config : nullptr);
+  // A template in a file of its own goes before that of the configuration. It decides nothing, so
+  // that one which cannot be read is no error.
+  const char* template_kind = nullptr;
+  const std::string template_path = absl::StrCat(folder, kTemplateName);
+  if (std::filesystem::exists(template_path, ignored)) {
+    const auto text = ReadWholeFile(template_path, kMaxTemplateBytes);
+    template_kind = text.ok() ? ChatTemplateKind(*text) : kOtherTemplate;
+  }
+  auto tokenizer =
+      Tokenizer::FromJson(json, config.has_value() ? &*config : nullptr, template_kind);
   if (!tokenizer.ok()) return AtPlace(tokenizer.status(), {.file = path});
   return tokenizer;
 }

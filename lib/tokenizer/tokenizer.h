@@ -20,8 +20,9 @@ class Tokenizer {
  public:
   // From a Hugging Face tokenizer.json; `config` is tokenizer_config.json or null. Unsupported
   // names the splitting rule, normalizer or model kind that this library does not know.
-  static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJson(const Json& json,
-                                                                   const Json* config);
+  // `template_kind` is the ChatTemplateKind of a template beside them; null: the configuration's.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromJson(
+      const Json& json, const Json* config, const char* template_kind = nullptr);
   // From the bytes of a tiktoken file (tokenizer.model), which holds no special tokens: those of
   // Llama 4 follow its last rank. DataLoss names the line, its offset the place.
   static absl::StatusOr<std::shared_ptr<const Tokenizer>> FromTiktoken(std::string_view file);

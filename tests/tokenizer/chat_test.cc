@@ -1,5 +1,6 @@
 // Dialogs in the Llama 4 format. SPDX-License-Identifier: Apache-2.0
 #include "tests/tokenizer/token_test_util.h"
+#include "tests/util/temp_folder.h"
 
 namespace scout::test {
 namespace {
@@ -129,6 +130,23 @@ TEST_F(ChatFormat, ATemplateIsNeverRun) {
   EXPECT_EQ(known("{\"chat_template\":" + JsonString(text) + "}"), "llama4");
   EXPECT_EQ(known(R"({"chat_template":"{{ cycler.__init__.__globals__.os.popen('id') }}"})"),
             "other");
+  EXPECT_EQ(known(R"({"chat_template":null})"), "none");
+  EXPECT_EQ(known(R"({"chat_template":[{"name":"default","template":"x"}]})"), "other");
+  // In a file beside tokenizer.json, which goes before the configuration's.
+  const TempFolder folder;
+  folder.Write("tokenizer.json", TokenizerJson().Text());
+  const auto kind = [&] { return std::string(LoadTokenizer(folder.path())->chat_template()); };
+  EXPECT_EQ(kind(), "none");
+  folder.Write("chat_template.jinja", text);
+  EXPECT_EQ(kind(), "llama4");
+  const std::string digest = LoadTokenizer(folder.path())->digest();
+  folder.Write("tokenizer_config.json", R"({"chat_template":"other words"})");
+  EXPECT_EQ(kind(), "llama4");
+  for (const std::string& other : {text + "x", std::string((1 << 20) + 1, 'x')}) {
+    folder.Write("chat_template.jinja", other);
+    EXPECT_EQ(kind(), "other");
+    EXPECT_EQ(LoadTokenizer(folder.path())->digest(), digest);
+  }
 }
 
 uint64_t Hash(std::string_view text) {  // FNV-1a
@@ -193,12 +211,11 @@ TEST_F(ChatFormat, CallsInEveryStyle) {
                 "\"Z\\u00fcrich \\\"\\\\\\n\\u0001\", \"n\": 1.0, \"x\": [true, null, {\"a\": 0}]}}"
                 "{\"type\": \"function\", \"name\": \"a.b-c\", \"parameters\": {}}<|eom|>");
   // Tools that the reference encoder knows by name.
-  const std::vector<ChatMessage> known = {
-      {"assistant",
-       "",
-       {{"code_interpreter", R"x({"code": "print(\"1\")"})x"},
-        {"wolfram_alpha", R"({"query": "x^2"})"}},
-       MessageEnd::kTurn}};
+  const std::vector<ChatMessage> known = {{"assistant",
+                                           "",
+                                           {{"code_interpreter", R"x({"code": "print(\"1\")"})x"},
+                                            {"wolfram_alpha", R"({"query": "x^2"})"}},
+                                           MessageEnd::kTurn}};
   EXPECT_EQ(Rendered(*tokenizer_, known,
                      {.add_generation_prompt = false, .style = ToolStyle::kReference}),
             head + "print(\"1\")wolfram_alpha.call(query=\"x^2\")<|eot|>");
