@@ -19,19 +19,28 @@ void PrintLog(void*, int32_t level, const char* message) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
+// Makes a folder and those above it that are missing, for this user alone. False where that failed.
+bool MakeFolders(const std::string& path) {
+  for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    ::mkdir(path.substr(0, at).c_str(), 0700);  // mostly there; the last one tells
+  }
+  struct stat info;
+  return ::mkdir(path.c_str(), 0700) == 0 ||
+         (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode));
+}
+
 // Where digests of weights are kept: $XDG_CACHE_HOME/scout or ~/.cache/scout, "" without a home.
 std::string CacheFolder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   std::string base;
+  struct stat info;
   if (cache != nullptr && cache[0] == '/') {
     base = cache;
-  } else if (home != nullptr && home[0] == '/') {
+  } else if (home != nullptr && home[0] == '/' && ::stat(home, &info) == 0) {
     base = std::string(home) + "/.cache";
   }
-  struct stat info;
-  if (base.empty() || ::stat(base.c_str(), &info) != 0) return "";
-  return base + "/scout";
+  return !base.empty() && MakeFolders(base) ? base + "/scout" : "";
 }
 
 Failure ReadOverrides(const Args& args, scout_model_options* o) {

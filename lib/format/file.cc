@@ -30,14 +30,15 @@ absl::Status OpenError(const std::string& path, int error) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const File>> File::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const File>> File::Open(const std::string& path, bool follow_links) {
   const ErrorPlace place{.file = path};
   if (path.empty()) return absl::InvalidArgumentError("the path is empty");
   // Memory first: nothing may fail between open() and the owner of the descriptor.
   std::shared_ptr<File> file(new File(path, -1, 0));
   // O_NONBLOCK: opening a FIFO must not wait for a writer. It changes nothing for regular files.
   do {
-    file->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file->fd_ =
+        ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow_links ? 0 : O_NOFOLLOW));
   } while (file->fd_ < 0 && errno == EINTR);
   if (file->fd_ < 0) return AtPlace(OpenError(path, errno), place);
   struct stat info;
@@ -52,7 +53,8 @@ absl::StatusOr<std::shared_ptr<const File>> File::Open(const std::string& path) 
   file->changed_seconds_ = info.st_mtim.tv_sec;
   file->stamp_ =
       absl::StrCat("size ", info.st_size, " mtime ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec,
-                   " inode ", info.st_ino, " device ", info.st_dev);
+                   " ctime ", info.st_ctim.tv_sec, ".", info.st_ctim.tv_nsec, " inode ",
+                   info.st_ino, " device ", info.st_dev);
   return std::shared_ptr<const File>(std::move(file));
 }
 

@@ -13,7 +13,9 @@ namespace scout {
 class File {
  public:
   // A regular file. NotFound, Unavailable (IO) or InvalidArgument (a directory, a device).
-  static absl::StatusOr<std::shared_ptr<const File>> Open(const std::string& path);
+  // Unavailable for a symbolic link where they are not to be followed.
+  static absl::StatusOr<std::shared_ptr<const File>> Open(const std::string& path,
+                                                          bool follow_links = true);
   ~File();
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -25,10 +27,11 @@ class File {
   absl::Status ReadAt(int64_t offset, void* dst, int64_t n) const;
   // Tells the system that [offset, offset + n) is not needed in its page cache any longer. A hint.
   void DropCache(int64_t offset, int64_t n) const;
-  // What changes when the file is replaced or written to: size, time of change in nanoseconds,
-  // inode, device, as text. At opening.
+  // What changes when the file is replaced or written to: size, times of change of its data and of
+  // what the system knows of it (which no program can set back) in nanoseconds, inode, device, as
+  // text. At opening.
   const std::string& stamp() const { return stamp_; }
-  int64_t changed_seconds() const { return changed_seconds_; }  // since 1970, at opening
+  int64_t changed_seconds() const { return changed_seconds_; }  // the data, since 1970, at opening
 
  private:
   File(std::string path, int fd, int64_t size) : path_(std::move(path)), fd_(fd), size_(size) {}

@@ -44,10 +44,28 @@ bool WriteAll(int fd, std::string_view text) {
   return true;
 }
 
+// Why a digest in the folder could be somebody else's word; "" where it could not, and where there
+// is no such folder yet.
+std::string FaultOf(const std::string& folder) {
+  struct stat info;
+  if (::stat(folder.c_str(), &info) != 0) return "";
+  if (!S_ISDIR(info.st_mode)) return "is no folder";
+  if (info.st_uid != ::geteuid()) {
+    return absl::StrCat("belongs to the user ", info.st_uid, ", not to ", ::geteuid());
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "can be written to by other users";
+  return "";
+}
+
 }  // namespace
 
 DigestCache::DigestCache(const std::string& folder, const WeightPlan& plan) : folder_(folder) {
   if (folder_.empty()) return;
+  fault_ = FaultOf(folder_);
+  if (!fault_.empty()) {
+    folder_.clear();
+    return;
+  }
   struct timespec now = {};
   ::clock_gettime(CLOCK_REALTIME, &now);
   for (const auto& file : plan.table().files) {
@@ -73,11 +91,13 @@ std::string DigestCache::Find() const {
   if (folder_.empty()) return "";
   // Every byte but the digest's is known beforehand.
   const std::string shape = Text(std::string(kHexDigits, '0'));
-  const absl::StatusOr<std::string> text = ReadWholeFile(path_, static_cast<int64_t>(shape.size()));
-  if (!text.ok() || text->size() != shape.size()) return "";
+  const auto file = File::Open(path_, /*follow_links=*/false);
+  if (!file.ok() || (*file)->size() != static_cast<int64_t>(shape.size())) return "";
+  std::string text(shape.size(), '\0');
+  if (!(*file)->ReadAt(0, text.data(), (*file)->size()).ok()) return "";
   const size_t at = sizeof(kHead) - 1 + key_.size() + std::string_view("weights ").size();
-  const std::string digest = text->substr(at, kHexDigits);
-  return IsHex(digest) && *text == Text(digest) ? digest : "";
+  const std::string digest = text.substr(at, kHexDigits);
+  return IsHex(digest) && text == Text(digest) ? digest : "";
 }
 
 bool DigestCache::Store(const std::string& digest) const {

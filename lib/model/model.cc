@@ -107,6 +107,11 @@ class ModelBuilder {
     SCOUT_RETURN_IF_ERROR(CheckUnused(plan, model_->config_.n_layers, options_.logger));
     Count(plan);
     const DigestCache cache(options_.cache_dir, plan);
+    if (!cache.fault().empty()) {
+      options_.logger.Log(LogLevel::kWarning,
+                          absl::StrCat("the folder ", Printable(options_.cache_dir), " ",
+                                       cache.fault(), ": no digest is found or kept there"));
+    }
     std::string digest = options_.fresh_digest ? "" : cache.Find();
     const bool known = !digest.empty();
     // A vocabulary takes as long as many pieces of weights: before it the caller may say no.

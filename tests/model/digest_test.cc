@@ -1,6 +1,7 @@
 // The digest of the weights: what it depends on, and the cache that keeps it.
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -161,9 +162,20 @@ class DigestCacheTest : public testing::Test {
     return files;
   }
 
+  // From now on.
+  const std::vector<std::string>& Warnings() {
+    options_.logger = Logger(
+        [](void* user, int32_t, const char* line) {
+          static_cast<std::vector<std::string>*>(user)->push_back(line);
+        },
+        &log_, 1);
+    return log_;
+  }
+
   SmallModel small_ = SmallModel::HuggingFace();
   TempFolder folder_, cache_;
   LoadOptions options_;
+  std::vector<std::string> log_;
 };
 
 TEST_F(DigestCacheTest, KeepsWhatWasComputed) {
@@ -253,15 +265,73 @@ TEST_F(DigestCacheTest, ADamagedFileIsAMiss) {
 
 TEST_F(DigestCacheTest, AFolderThatCannotBeMadeIsAWarning) {
   options_.cache_dir = cache_.Write("file", "x") + "/digests";
-  std::vector<std::string> log;
-  options_.logger = Logger(
-      [](void* user, int32_t, const char* line) {
-        static_cast<std::vector<std::string>*>(user)->push_back(line);
-      },
-      &log, 1);
+  const std::vector<std::string>& log = Warnings();
   EXPECT_EQ(Load().size(), 32u);
   ASSERT_EQ(log.size(), 1u);
   EXPECT_NE(log[0].find("could not be kept"), std::string::npos) << log[0];
+}
+
+// Programs that copy files set the time of the data back; the time of the change stays.
+TEST_F(DigestCacheTest, OtherBytesUnderTheOldTimeAreAMiss) {
+  const std::string path = folder_.path() + "/model.safetensors";
+  const std::string digest = Load();
+  ASSERT_EQ(Load(true), digest);
+  const auto time = fs::last_write_time(path);
+  struct stat before, after;
+  ASSERT_EQ(::stat(path.c_str(), &before), 0);
+  do {  // until the system's clock, which goes by milliseconds, shows it
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-1, std::ios::end);
+    ASSERT_TRUE(file.put('\x42').flush().good());
+    file.close();
+    fs::last_write_time(path, time);
+    ASSERT_EQ(::stat(path.c_str(), &after), 0);
+    ASSERT_EQ(after.st_ino, before.st_ino);
+    ASSERT_EQ(after.st_size, before.st_size);
+    ASSERT_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+  } while (after.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+           after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+  EXPECT_EQ(Load(true), "");
+  EXPECT_NE(Load(), digest);
+}
+
+TEST_F(DigestCacheTest, ALinkIsAMiss) {
+  const std::string digest = Load();
+  ASSERT_EQ(Files().size(), 1u);
+  const fs::path path = Files()[0];
+  const fs::path elsewhere = cache_.path() + "/elsewhere";
+  fs::rename(path, elsewhere);
+  fs::create_symlink(elsewhere, path);
+  EXPECT_EQ(Load(true), "");
+  EXPECT_EQ(Load(), digest);  // in the link's place
+  EXPECT_FALSE(fs::is_symlink(path));
+  EXPECT_EQ(Load(true), digest);
+}
+
+// Whoever may write to the folder could say what a model's identity is.
+TEST_F(DigestCacheTest, AFolderOfOthersIsNotUsed) {
+  const std::string digest = Load();
+  const std::vector<std::string>& log = Warnings();
+  const auto expect_unused = [&](const char* says) {
+    const size_t before = log.size();
+    EXPECT_EQ(Load(true), "");
+    EXPECT_EQ(Load(), digest);
+    EXPECT_EQ(Load(true), "");
+    ASSERT_EQ(log.size(), before + 3);
+    EXPECT_NE(log.back().find(says), std::string::npos) << log.back();
+  };
+  for (const mode_t mode : {0770u, 0707u, 0777u, 01777u}) {
+    ASSERT_EQ(::chmod(options_.cache_dir.c_str(), mode), 0);
+    expect_unused("other users");
+  }
+  ASSERT_EQ(::chmod(options_.cache_dir.c_str(), 0755), 0);
+  EXPECT_EQ(Load(true), digest);
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(options_.cache_dir.c_str(), 12345, 12345), 0);
+    expect_unused("belongs to the user 12345");
+  }
+  options_.cache_dir = cache_.Write("plain", "x");
+  expect_unused("no folder");
 }
 
 // Cancelled or failed loads on several threads leave no thread and no result.
