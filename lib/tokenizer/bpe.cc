@@ -15,7 +15,7 @@ constexpr size_t kShortPiece = 256;
 // from left to right. A new pair never has that rank itself (its token would have to be a part of
 // itself); one of lower rank goes first, and so ends the pass.
 void MergeByPasses(const Vocab& vocab, const MergeTable& merges, std::string_view piece,
-                   size_t n_least, std::vector<int32_t>* out) {
+                   size_t n_least, BpeScratch* scratch, std::vector<int32_t>* out) {
   int32_t ids[kShortPiece];
   MergeTable::Merge pairs[kShortPiece];  // of a part with the next
   size_t n = piece.size();
@@ -23,6 +23,7 @@ void MergeByPasses(const Vocab& vocab, const MergeTable& merges, std::string_vie
   for (size_t i = 0; i < n; ++i) ids[i] = vocab.byte_token(byte(i));
   for (size_t i = 0; i + 1 < n; ++i) pairs[i] = merges.FindBytes(byte(i), byte(i + 1));
   while (n > n_least) {
+    scratch->steps += n;
     uint32_t lowest = MergeTable::kNoMerge;
     size_t first = 0;
     for (size_t i = 0; i + 1 < n; ++i) {
@@ -62,6 +63,7 @@ void MergeByHeap(const Vocab& vocab, const MergeTable& merges, std::string_view 
   auto& heap = scratch->heap;
   nodes.resize(n);
   heap.clear();
+  scratch->steps += n;
   const auto byte = [&](uint32_t i) { return static_cast<uint8_t>(piece[i]); };
   for (uint32_t i = 0; i < n; ++i) {
     nodes[i] = {vocab.byte_token(byte(i)), {}, i - 1, i + 1};
@@ -82,6 +84,7 @@ void MergeByHeap(const Vocab& vocab, const MergeTable& merges, std::string_view 
   size_t n_parts = n;
   while (!heap.empty() && n_parts > n_least) {
     std::pop_heap(heap.begin(), heap.end(), by_rank);
+    ++scratch->steps;
     const uint64_t top = heap.back();
     heap.pop_back();
     const auto at = static_cast<uint32_t>(top);
@@ -102,7 +105,7 @@ void MergeByHeap(const Vocab& vocab, const MergeTable& merges, std::string_view 
 void MergeAtOnce(const Vocab& vocab, const MergeTable& merges, std::string_view piece,
                  size_t n_least, BpeScratch* scratch, std::vector<int32_t>* out) {
   if (piece.size() <= kShortPiece) {
-    MergeByPasses(vocab, merges, piece, n_least, out);
+    MergeByPasses(vocab, merges, piece, n_least, scratch, out);
   } else {
     MergeByHeap(vocab, merges, piece, n_least, scratch, out);
   }

@@ -67,6 +67,7 @@ struct BpeScratch {
   std::vector<Node> nodes;
   std::vector<uint64_t> heap;  // rank << 32 | node
   std::vector<int32_t> window, border;
+  uint64_t steps = 0;  // parts and pairs looked at so far: what merging costs, whatever the machine
   std::unique_ptr<PieceCache> cache;  // null for a short text
 };
 
