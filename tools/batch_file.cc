@@ -8,7 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
+
+#include "tools/json_line.h"
 
 namespace scout::tool {
 namespace {
@@ -107,10 +108,10 @@ BatchLine* BatchInput::Find(int64_t number) {
 Failure BatchOutput::Check(std::string_view text, int64_t number, const std::string& settings,
                            BatchInput* input) {
   const std::string place = path_ + ": line " + std::to_string(number);
-  const auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
-  if (!json.is_object() || !json.contains("line") || !json["line"].is_number_integer() ||
-      !json.contains("input") || !json["input"].is_string() || !json.contains("settings") ||
-      !json["settings"].is_string()) {
+  nlohmann::json json;
+  if (ParseJson(text, &json) || !json.is_object() || !json.contains("line") ||
+      !json["line"].is_number_integer() || !json.contains("input") || !json["input"].is_string() ||
+      !json.contains("settings") || !json["settings"].is_string()) {
     return BadInput(place + " is no result of scout batch; give a new file for the results");
   }
   const auto of = json["line"].get<int64_t>();

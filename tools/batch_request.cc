@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 
+#include "tools/json_line.h"
+
 namespace scout::tool {
 namespace {
 
@@ -149,13 +151,7 @@ const std::map<std::string, Reader>& Readers() {
 Failure ReadRequest(const std::string& line, BatchRequest* request) {
   request->id = Json(Json::value_t::discarded);
   Json json;
-  try {
-    json = Json::parse(line);
-  } catch (const Json::parse_error& e) {
-    return BadInput("not JSON: byte " + std::to_string(e.byte) + " of the line is unexpected");
-  } catch (const Json::out_of_range&) {
-    return BadInput("not JSON: a number is out of range");
-  }
+  TOOL_TRY(ParseJson(line, &json));
   if (!json.is_object()) return BadInput("not a JSON object");
   if (json.contains("id")) request->id = json["id"];
   if (json.contains("prompt") == json.contains("messages")) {

@@ -25,7 +25,9 @@ Failure Info(const Args& args) {
   Model model;
   uint32_t flags = args.Has("weights") ? 0 : SCOUT_MODEL_METADATA_ONLY;
   if (args.Has("digest")) flags |= SCOUT_MODEL_DIGEST | SCOUT_MODEL_FRESH_DIGEST;
-  TOOL_TRY(LoadModel(args, flags, &model));
+  // Whoever asks what a model is wants to hear of parts that are not used, such as an image
+  // encoder.
+  TOOL_TRY(LoadModel(args, flags, &model, args.Has("quiet") ? SCOUT_LOG_WARNING : SCOUT_LOG_INFO));
   std::string text;
   TOOL_TRY(Describe(model.get(), &text));
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
@@ -46,7 +48,8 @@ Command InfoCommand() {
       "info",
       "-m PATH [options]",
       "describe a model as JSON",
-      "Reads and checks the configuration and the table of tensors, not the weights.",
+      "Reads and checks the configuration and the table of tensors, not the weights. Tensors that\n"
+      "are not used (an image encoder) are a line on stderr, of the other commands only with -v.",
       Join({ModelOption(),
             {{0, "weights", nullptr, "load and check the weights too"},
              {0, "digest", nullptr, "read the weights for their digest, whatever is in the cache"},

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,21 @@ std::string Count(int64_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
 
+// What the report says of a file that was packed.
+std::string Notes(const ReadBytes& read, const PackText& clean, int64_t escaped,
+                  const std::string& how) {
+  std::string notes;
+  auto note = [&notes](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
+  if (read.changed) note("changed while it was read");
+  if (clean.utf16) note("was UTF-16");
+  if (clean.replaced > 0) {
+    note(Count(clean.replaced, "sequence") + " not UTF-8 became U+FFFD");
+  }
+  if (escaped > 0) note(Count(escaped, "line") + " like a header got a backslash");
+  if (!how.empty()) note(how);
+  return notes;
+}
+
 class Pack {
  public:
   explicit Pack(const Args& args) : args_(args), quiet_(args.Has("quiet")) {}
@@ -57,11 +73,15 @@ class Pack {
     size_t begin;  // in prompt_
     size_t entry;
   };
+  // A section with about so many bytes of the file; "" where nothing is left.
+  using Cut = std::function<std::string(size_t)>;
   Failure ReadOptions();
   Failure Count(std::string_view text, int64_t* tokens) const;
   Failure Place(Entry* entry);
-  Failure Fit(const Entry& entry, const std::string& text, int64_t tokens, int64_t limit,
-              std::string* section, int64_t* section_tokens) const;
+  Failure Fit(const Cut& cut, double most, double guess, int64_t limit, std::string* section,
+              int64_t* section_tokens, size_t* bytes) const;
+  Failure PlaceSlices(Entry* entry, const ReadBytes& read, int64_t limit);
+  void Take(Entry* entry, const std::string& section, const std::string& notes);
   Failure HoldBudget();
   std::string List() const;
   void Report() const;
@@ -75,6 +95,7 @@ class Pack {
   bool count_each_ = false;
   Tokenizer tokenizer_;
   std::vector<Entry> entries_;
+  std::vector<std::string> notes_;  // of the walk
   std::vector<Placed> placed_;
   std::string prompt_;
   int64_t used_ = 0;    // sum of the sections' tokens
@@ -124,23 +145,21 @@ Failure Pack::Count(std::string_view text, int64_t* tokens) const {
   return CountTokens(tokenizer_.get(), text, tokens);
 }
 
-// The largest cut of `text`, which makes `tokens` whole, whose section has at most `limit` tokens;
-// an empty section where not even one piece fits.
-Failure Pack::Fit(const Entry& entry, const std::string& text, int64_t tokens, int64_t limit,
-                  std::string* section, int64_t* section_tokens) const {
+// The largest cut, of about *bytes of at most `most`, with at most `limit` tokens; an empty section
+// where not even one piece fits. `guess` is how many bytes may do.
+Failure Pack::Fit(const Cut& cut, double most, double guess, int64_t limit, std::string* section,
+                  int64_t* section_tokens, size_t* bytes) const {
   section->clear();
-  std::string shown = ShownPath(entry.shown);
-  double low = 0, high = static_cast<double>(text.size());
-  double guess = high * static_cast<double>(limit) / static_cast<double>(tokens);
+  double low = 0, high = most;
   // Token counts are near proportional to bytes, so a guess and a few halvings come close; nothing
   // is gained below a handful of bytes per piece.
   for (int step = 0; step < 16 && high - low > high / 128 && guess >= 32; ++step) {
-    std::vector<Piece> pieces = ChoosePieces(text, style_, static_cast<size_t>(guess));
-    std::string candidate = Section(shown, text, pieces, nullptr);
+    std::string candidate = cut(static_cast<size_t>(guess));
     int64_t count = 0;
     TOOL_TRY(Count(candidate, &count));
-    if (count <= limit && !pieces.empty()) {
+    if (count <= limit && !candidate.empty()) {
       low = guess;
+      *bytes = static_cast<size_t>(guess);
       *section = std::move(candidate);
       *section_tokens = count;
       guess = std::min(low * 1.1, 0.5 * (low + high));
@@ -152,15 +171,68 @@ Failure Pack::Fit(const Entry& entry, const std::string& text, int64_t tokens, i
   return Ok();
 }
 
+void Pack::Take(Entry* entry, const std::string& section, const std::string& notes) {
+  entry->detail = notes;
+  placed_.push_back({prompt_.size(), static_cast<size_t>(entry - entries_.data())});
+  prompt_ += section;
+}
+
+// A file that is too large to be held is cut from slices of it.
+Failure Pack::PlaceSlices(Entry* entry, const ReadBytes& read, int64_t limit) {
+  entry->bytes = read.size;
+  std::string held;
+  for (const Slice& slice : read.slices) held += slice.bytes;
+  const double most = static_cast<double>(held.size());
+  const PackText clean = ReadableText(std::move(held));
+  if (!clean.why_not.empty()) {
+    entry->why = Why::kBinary;
+    entry->detail = clean.why_not;
+    return Ok();
+  }
+  int64_t* escaped = nullptr;
+  const Cut cut = [&](size_t bytes) {
+    return SlicedSection(ShownPath(entry->shown), read.slices, read.size, style_, bytes, escaped);
+  };
+  constexpr size_t kSample = 1 << 16;
+  const std::string sample = cut(kSample);
+  int64_t sample_tokens = 0, tokens = 0, n_escaped = 0;
+  TOOL_TRY(Count(sample, &sample_tokens));
+  const double rate =
+      static_cast<double>(sample.size()) / static_cast<double>(std::max<int64_t>(sample_tokens, 1));
+  std::string section;
+  size_t bytes = 0;
+  TOOL_TRY(Fit(cut, most, std::min(most, rate * static_cast<double>(limit)), limit, &section,
+               &tokens, &bytes));
+  if (section.empty()) {
+    entry->why = Why::kBudget;
+    entry->detail = "does not fit";
+    return Ok();
+  }
+  escaped = &n_escaped;
+  cut(bytes);
+  entry->why = Why::kCut;
+  entry->tokens = tokens;
+  used_ += tokens;
+  Take(entry, section,
+       Notes(read, clean, n_escaped, "cut from " + std::to_string(read.size) + " bytes"));
+  return Ok();
+}
+
 Failure Pack::Place(Entry* entry) {
   Accept accept = entry->named ? Accept::kAll : walk_.follow ? Accept::kLinks : Accept::kPlain;
-  ReadBytes read = ReadFileBytes(entry->path, file_bytes_, accept);
+  const int64_t room = budget_ - used_;
+  // Only what was named itself is cut to what the budget still has.
+  const int64_t limit = std::min(file_tokens_, entry->cut ? room : INT64_MAX);
+  const bool sliced = entry->cut && (args_.Has("max-tokens") || args_.Has("max-file-tokens"));
+  ReadBytes read = ReadFileBytes(entry->path, file_bytes_, accept, sliced ? &style_ : nullptr);
   if (!read.error.empty()) {
     if (Interrupted()) return {kExitCancelled, "cancelled"};
     entry->why = read.too_large ? Why::kTooLarge : Why::kUnreadable;
     entry->detail = read.error;
+    if (read.too_large && entry->cut && !sliced) entry->detail += " (--max-tokens cuts it)";
     return Ok();
   }
+  if (!read.slices.empty()) return PlaceSlices(entry, read, limit);
   entry->bytes = static_cast<int64_t>(read.bytes.size());
   PackText clean = ReadableText(std::move(read.bytes));
   if (!clean.why_not.empty()) {
@@ -168,31 +240,29 @@ Failure Pack::Place(Entry* entry) {
     entry->detail = clean.why_not;
     return Ok();
   }
+  const std::string shown = ShownPath(entry->shown);
   int64_t escaped = 0;
-  std::string section =
-      Section(ShownPath(entry->shown), clean.text, {{0, clean.text.size()}}, &escaped);
-  std::string notes;
-  auto note = [&notes](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
-  if (read.changed) note("changed while it was read");
-  if (clean.utf16) note("was UTF-16");
-  if (clean.replaced > 0) {
-    note(tool::Count(clean.replaced, "sequence") + " not UTF-8 became U+FFFD");
-  }
-  if (escaped > 0) note(tool::Count(escaped, "line") + " like a header got a backslash");
+  std::string section = Section(shown, clean.text, {{0, clean.text.size()}}, &escaped);
+  std::string how;
   if (count_each_) {
     TOOL_TRY(Count(section, &entry->tokens));
-    int64_t whole = entry->tokens, room = budget_ - used_;
-    // Only what was named itself is cut to what the budget still has.
-    int64_t limit = std::min(file_tokens_, entry->named ? room : INT64_MAX);
+    int64_t whole = entry->tokens;
     if (whole > limit) {
+      const Cut make = [&](size_t bytes) {
+        std::vector<Piece> pieces = ChoosePieces(clean.text, style_, bytes);
+        return pieces.empty() ? "" : Section(shown, clean.text, pieces, nullptr);
+      };
+      const auto most = static_cast<double>(clean.text.size());
       std::string cut;
       int64_t cut_tokens = 0;
-      TOOL_TRY(Fit(*entry, clean.text, whole, limit, &cut, &cut_tokens));
+      size_t bytes = 0;
+      TOOL_TRY(Fit(make, most, most * static_cast<double>(limit) / static_cast<double>(whole),
+                   limit, &cut, &cut_tokens, &bytes));
       if (!cut.empty()) {
         section = std::move(cut);
         entry->tokens = cut_tokens;
         entry->why = Why::kCut;
-        note("cut from " + std::to_string(whole) + " tokens");
+        how = "cut from " + std::to_string(whole) + " tokens";
       }
     }
     if (entry->tokens > room || entry->tokens > file_tokens_) {
@@ -203,9 +273,7 @@ Failure Pack::Place(Entry* entry) {
     }
     used_ += entry->tokens;
   }
-  entry->detail = notes;
-  placed_.push_back({prompt_.size(), static_cast<size_t>(entry - entries_.data())});
-  prompt_ += section;
+  Take(entry, section, Notes(read, clean, escaped, how));
   return Ok();
 }
 
@@ -244,17 +312,21 @@ void Pack::Report() const {
     files += in;
     cut += e.why == Why::kCut;
     over += budget;
-    if (budget) over_tokens += e.tokens;
+    if (budget) over_tokens += std::max<int64_t>(e.tokens, 0);
     if (in && e.detail.empty()) continue;
     if (!in && !budget && static_cast<size_t>(++others) > kMostReported) continue;
     text += std::string("scout: pack: ") + (in ? "note: " : "left out: ") +
             ShownPath(e.shown.empty() ? "./" : e.shown);
-    if (budget) text += ": " + tool::Count(e.tokens, "token");
-    if (!e.folder && (e.why == Why::kBinary || e.why == Why::kTooLarge)) {
+    if (budget && e.tokens >= 0) text += ": " + tool::Count(e.tokens, "token");
+    if (!e.folder &&
+        (e.why == Why::kBinary || e.why == Why::kTooLarge || (budget && e.tokens < 0))) {
       text += ": " + tool::Count(e.bytes, "byte");
     }
     if (!e.detail.empty()) text += ": " + Printable(e.detail);
     text += '\n';
+  }
+  for (size_t i = 0; i < std::min(notes_.size(), kMostReported); ++i) {
+    text += "scout: pack: note: " + notes_[i] + "\n";
   }
   if (static_cast<size_t>(others) > kMostReported) {
     text +=
@@ -299,7 +371,7 @@ Failure Pack::Verdict() const {
 Failure Pack::Run() {
   TOOL_TRY(ReadOptions());
   if (args_.Has("model")) TOOL_TRY(LoadTokenizer(args_, &tokenizer_));
-  TOOL_TRY(Walk(args_.positional(), walk_, quiet_, &entries_));
+  TOOL_TRY(Walk(args_.positional(), walk_, quiet_, &entries_, &notes_));
   {
     Progress progress("packing", Progress::Unit::kFiles, !quiet_);
     int64_t done = 0, total = static_cast<int64_t>(entries_.size());
@@ -339,7 +411,9 @@ Command PackCommand() {
               "most tokens of the whole; what does not fit is left out,\n"
               "a file that is a PATH itself is cut"},
              {0, "max-file-tokens", "N", "cut longer files to N tokens"},
-             {0, "max-file-bytes", "N", "leave larger files out (default 67108864)"},
+             {0, "max-file-bytes", "N",
+              "leave larger files out (default 67108864); of a PATH that\n"
+              "is cut hold only so much"},
              {0, "cut", "ends|head|tail|spread", "what of a cut file stays (default ends: both)"},
              {0, "include", "PATTERN", "take it in spite of rules; may be repeated"},
              {0, "exclude", "PATTERN", "leave it out; may be repeated"},

@@ -45,14 +45,19 @@ bool Exists(const std::string& path) {
 }  // namespace
 
 IgnoreChain ReadIgnoreFiles(const IgnoreChain& above, const std::string& path,
-                            const std::string& shown, size_t base,
-                            std::vector<std::string>* troubles) {
+                            const std::string& shown, size_t base, IgnoreRemarks* remarks) {
   std::shared_ptr<IgnoreLevel> level;
   for (int kind = 0; kind < IgnoreLevel::kKinds; ++kind) {
     ReadBytes read = ReadFileBytes(path + "/" + kNames[kind], kMostBytes, Accept::kPlain);
     if (read.missing) continue;
+    // As git does, which follows no link of that name.
+    if (read.no_file) {
+      remarks->notes.push_back(ShownPath(shown + kNames[kind]) +
+                               ": not a regular file, so no ignore file");
+      continue;
+    }
     if (!read.error.empty()) {
-      troubles->push_back(shown + kNames[kind] + ": " + read.error);
+      remarks->troubles.push_back(shown + kNames[kind] + ": " + read.error);
       continue;
     }
     std::string_view text = read.bytes;
@@ -77,7 +82,7 @@ IgnoreChain ReadIgnoreFiles(const IgnoreChain& above, const std::string& path,
   return level != nullptr ? IgnoreChain(level) : above;
 }
 
-IgnoreChain ReadIgnoreFilesAbove(const std::string& folder, std::vector<std::string>* troubles) {
+IgnoreChain ReadIgnoreFilesAbove(const std::string& folder, IgnoreRemarks* remarks) {
   std::vector<std::string> folders;  // from the nearest up
   bool found = Exists(folder + "/.git");
   for (std::string at = folder; !found;) {
@@ -90,7 +95,7 @@ IgnoreChain ReadIgnoreFilesAbove(const std::string& folder, std::vector<std::str
   IgnoreChain chain;
   for (auto it = folders.rbegin(); it != folders.rend(); ++it) {
     std::string shown = *it == "/" ? "/" : *it + "/";
-    chain = ReadIgnoreFiles(chain, *it, shown, shown.size(), troubles);
+    chain = ReadIgnoreFiles(chain, *it, shown, shown.size(), remarks);
   }
   return chain;
 }

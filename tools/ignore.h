@@ -26,14 +26,17 @@ struct IgnoreLevel {
 };
 using IgnoreChain = std::shared_ptr<const IgnoreLevel>;
 
-// Reads the ignore files of the folder at `path`; returns `above` itself where there are none. What
-// could not be read is added to *troubles, as a line each.
+// Lines for the report.
+struct IgnoreRemarks {
+  std::vector<std::string> troubles;  // what could not be read
+  std::vector<std::string> notes;     // what has the name of an ignore file and is none
+};
+// Reads the ignore files of the folder at `path`; returns `above` itself where there are none.
 IgnoreChain ReadIgnoreFiles(const IgnoreChain& above, const std::string& path,
-                            const std::string& shown, size_t base,
-                            std::vector<std::string>* troubles);
+                            const std::string& shown, size_t base, IgnoreRemarks* remarks);
 // The levels of the folders above `folder`, an absolute path, up to the top of the version-control
 // tree that holds it; none outside of one.
-IgnoreChain ReadIgnoreFilesAbove(const std::string& folder, std::vector<std::string>* troubles);
+IgnoreChain ReadIgnoreFilesAbove(const std::string& folder, IgnoreRemarks* remarks);
 
 enum class Verdict { kNothing, kIgnored, kKept };
 // The last matching line of the nearest file of a kind decides; .scoutignore goes before .ignore,

@@ -129,7 +129,7 @@ OptionList EngineOptions() {
   };
 }
 
-Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
+Failure LoadModel(const Args& args, uint32_t flags, Model* model, int32_t log_level) {
   TOOL_TRY(args.Require("model", "-m PATH"));
   Progress progress("loading", Progress::Unit::kBytes, !args.Has("quiet"));
   scout_model_options options;
@@ -138,7 +138,7 @@ Failure LoadModel(const Args& args, uint32_t flags, Model* model) {
   options.progress = Progress::Callback;
   options.progress_user = &progress;
   options.log = PrintLog;
-  options.log_level = args.Has("verbose") ? SCOUT_LOG_DEBUG : SCOUT_LOG_WARNING;
+  options.log_level = args.Has("verbose") ? SCOUT_LOG_DEBUG : log_level;
   const std::string cache = CacheFolder();
   if (!cache.empty()) options.cache_dir = cache.c_str();
   TOOL_TRY(ReadOverrides(args, &options));

@@ -39,7 +39,9 @@ OptionList OverrideOptions();   // of the model, -v, -q
 OptionList EngineOptions();     // mode, backend, threads, memory
 
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
-Failure LoadModel(const Args& args, uint32_t flags, Model* model);
+// `log_level` is what is printed without -v.
+Failure LoadModel(const Args& args, uint32_t flags, Model* model,
+                  int32_t log_level = SCOUT_LOG_WARNING);
 // The KV budget for one session of `tokens`, or of --ctx: 0, the library's default, serves unless
 // more than that is asked for. Fails where `tokens` exceed the model's context.
 Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,

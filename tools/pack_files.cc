@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -91,8 +92,9 @@ class Walker {
  public:
   Walker(const WalkOptions& options, bool quiet, std::vector<Entry>* entries);
 
+  void Name(const std::string& path);  // before the first Root
   Failure Root(const std::string& path);
-  void Done();
+  void Done(std::vector<std::string>* notes);
 
  private:
   Failure Open(Folder folder);
@@ -104,8 +106,11 @@ class Walker {
   const WalkOptions& options_;
   std::vector<Entry>* entries_;
   std::vector<Folder> stack_;  // folders and files still to come, the next at the end
-  std::map<std::pair<dev_t, ino_t>, std::string> seen_;
-  std::vector<std::string> troubles_;
+  using Identity = std::pair<dev_t, ino_t>;
+  std::map<Identity, std::string> seen_;
+  std::map<Identity, std::string> partly_seen_;  // folders below this root, for --include alone
+  std::set<Identity> named_;                     // files that are arguments
+  IgnoreRemarks remarks_;
   Progress progress_;
 };
 
@@ -117,10 +122,18 @@ Walker::Walker(const WalkOptions& options, bool quiet, std::vector<Entry>* entri
   if (result == 0 && S_ISREG(info.st_mode)) seen_[{info.st_dev, info.st_ino}] = "the output";
 }
 
+void Walker::Name(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+    named_.insert({info.st_dev, info.st_ino});
+  }
+}
+
 Failure Walker::Root(const std::string& given) {
   Entry entry;
   entry.path = given;
   entry.named = true;
+  entry.cut = true;
   if (given == "-") {
     entry.shown = "stdin";
     Add(std::move(entry));
@@ -151,9 +164,10 @@ Failure Walker::Root(const std::string& given) {
   std::unique_ptr<char, decltype(&std::free)> real(realpath(given.c_str(), nullptr), std::free);
   if (real == nullptr) return SystemFailure(kExitInput, given, errno);
   folder.full = real.get();
-  if (options_.ignore_files) folder.ignore = ReadIgnoreFilesAbove(folder.full, &troubles_);
+  if (options_.ignore_files) folder.ignore = ReadIgnoreFilesAbove(folder.full, &remarks_);
   folder.entry = std::move(entry);
   stack_.push_back(std::move(folder));
+  partly_seen_.clear();
   while (!stack_.empty()) {
     Folder next = std::move(stack_.back());
     stack_.pop_back();
@@ -170,8 +184,16 @@ Failure Walker::Root(const std::string& given) {
 }
 
 void Walker::NoteSeen(const Folder& folder, Entry* entry) {
-  auto [it, is_new] = seen_.try_emplace({folder.device, folder.number}, entry->shown);
-  if (is_new) return;
+  const Identity identity{folder.device, folder.number};
+  // A folder that is entered only for what --include names in it may still come whole; coming in
+  // part once more is a repetition.
+  auto seen = seen_.find(identity);
+  auto& map = seen == seen_.end() && folder.only_included ? partly_seen_ : seen_;
+  auto [it, is_new] = map.try_emplace(identity, entry->shown);
+  if (is_new) {
+    entry->cut = entry->cut || named_.count(identity) > 0;
+    return;
+  }
   entry->why = Why::kRepeated;
   entry->detail = "the same as " + ShownPath(it->second.empty() ? "." : it->second);
 }
@@ -229,7 +251,7 @@ Failure Walker::Open(Folder folder) {
   IgnoreChain ignore = folder.ignore;
   if (options_.ignore_files) {
     size_t base = folder.full.size() + (folder.full == "/" ? 0 : 1);
-    ignore = ReadIgnoreFiles(ignore, own.path, own.shown, base, &troubles_);
+    ignore = ReadIgnoreFiles(ignore, own.path, own.shown, base, &remarks_);
   }
   std::vector<Folder> found;
   for (;;) {
@@ -276,7 +298,7 @@ Failure Walker::Open(Folder folder) {
     }
     found.push_back(std::move(child));
   }
-  if (errno != 0) troubles_.push_back(own.shown + ": " + Explain(errno));
+  if (errno != 0) remarks_.troubles.push_back(own.shown + ": " + Explain(errno));
   // Shown names of folders end in a slash, so this is the order of the whole paths' bytes.
   std::sort(found.begin(), found.end(), [](const Folder& a, const Folder& b) {
     return a.entry.shown > b.entry.shown;  // the stack is taken from its end
@@ -285,8 +307,12 @@ Failure Walker::Open(Folder folder) {
   return Ok();
 }
 
-void Walker::Done() {
-  for (std::string& trouble : troubles_) {
+void Walker::Done(std::vector<std::string>* notes) {
+  std::set<std::string> known;  // several roots may lie below one folder
+  for (std::string& note : remarks_.notes) {
+    if (known.insert(note).second) notes->push_back(std::move(note));
+  }
+  for (std::string& trouble : remarks_.troubles) {
     Entry entry;
     entry.shown = std::move(trouble);
     entry.why = Why::kUnreadable;
@@ -294,13 +320,81 @@ void Walker::Done() {
   }
 }
 
+// Appends what read, or pread where offset >= 0, gives, until that is `size` bytes or the file
+// ends; false, with errno, on an error or a Ctrl-C.
+bool ReadMore(int fd, size_t size, off_t offset, std::string* bytes) {
+  const size_t before = bytes->size();
+  while (bytes->size() - before < size) {
+    if (Interrupted()) {
+      errno = EINTR;
+      return false;
+    }
+    const size_t have = bytes->size();
+    const size_t step = std::min(size - (have - before), size_t{1} << 20);
+    bytes->resize(have + step);
+    const ssize_t n = offset < 0 ? read(fd, bytes->data() + have, step)
+                                 : pread(fd, bytes->data() + have, step,
+                                         offset + static_cast<off_t>(have - before));
+    bytes->resize(have + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && errno != EINTR) return false;
+    if (n == 0) break;
+  }
+  return true;
+}
+
+const char kUtf16[] = ": UTF-16 of this size is not cut";
+bool IsUtf16(std::string_view bytes) {
+  return bytes.substr(0, 2) == "\xff\xfe" || bytes.substr(0, 2) == "\xfe\xff";
+}
+
+// The slices of what comes from a pipe, of which *result has the first bytes, `next` those behind.
+bool ReadSlices(int fd, std::string next, CutStyle style, ReadBytes* result) {
+  std::string first = std::move(result->bytes), last;
+  result->bytes.clear();
+  const size_t most = first.size();
+  const size_t head = style == CutStyle::kTail   ? 0
+                      : style == CutStyle::kHead ? most
+                                                 : most - most / 2;
+  const size_t tail = most - head, block = std::max(tail, size_t{1} << 16);
+  bool binary = first.find('\0') != std::string::npos;
+  last = first.substr(head);
+  first.resize(head);
+  result->size = static_cast<int64_t>(most);
+  while (!next.empty()) {
+    binary = binary || next.find('\0') != std::string::npos;
+    result->size += static_cast<int64_t>(next.size());
+    last += next;
+    if (binary) break;  // nothing of it will be shown
+    if (last.size() >= tail + block) last.erase(0, last.size() - tail);
+    next.clear();
+    if (!ReadMore(fd, size_t{1} << 16, -1, &next)) return false;
+  }
+  if (binary) {
+    last.assign(1, '\0');
+  } else if (last.size() > tail) {
+    last.erase(0, last.size() - tail);
+  }
+  const auto offset = result->size - static_cast<int64_t>(last.size());
+  if (head > 0) result->slices.push_back(MakeSlice(0, std::move(first), true));
+  result->slices.push_back(MakeSlice(offset, std::move(last), false));
+  return true;
+}
+
 }  // namespace
 
-ReadBytes ReadFileBytes(const std::string& path, int64_t most, Accept accept) {
+ReadBytes ReadFileBytes(const std::string& path, int64_t most, Accept accept,
+                        const CutStyle* slices) {
   ReadBytes result;
   auto fail = [&result](int error) {
     result.missing = error == ENOENT || error == ENOTDIR;
+    result.no_file = error == ELOOP || error == EISDIR || error == ENXIO;
     result.error = Explain(error);
+    return std::move(result);
+  };
+  auto too_large = [&result, most](const char* why = "") {
+    result.too_large = true;
+    result.error = "larger than " + std::to_string(most) + " bytes" + why;
+    result.bytes.clear();
     return std::move(result);
   };
   bool special = accept == Accept::kAll, standard = special && path == "-";
@@ -313,45 +407,55 @@ ReadBytes ReadFileBytes(const std::string& path, int64_t most, Accept accept) {
   bool regular = S_ISREG(before.st_mode);
   if (S_ISDIR(before.st_mode)) return fail(EISDIR);
   if (!regular && !special) {
+    result.no_file = true;
     result.error = "not a regular file";
     return result;
   }
   // Files of /proc say 0 and hold more.
   bool sized = regular && before.st_size > 0;
-  if (sized && before.st_size > most) {
-    result.too_large = true;
-    result.error = "larger than " + std::to_string(most) + " bytes";
-    return result;
-  }
-  size_t wanted = sized ? static_cast<size_t>(before.st_size) : static_cast<size_t>(most);
-  while (result.bytes.size() < wanted) {
-    size_t have = result.bytes.size();
-    size_t step = std::min(wanted - have, sized ? wanted : size_t{1} << 16);
-    result.bytes.resize(have + step);
-    ssize_t n = read(file.get(), result.bytes.data() + have, step);
-    result.bytes.resize(have + static_cast<size_t>(std::max<ssize_t>(n, 0)));
-    if (n < 0) {
-      if (errno == EINTR && !Interrupted()) continue;
-      return fail(errno);
+  // Standard input may be a file of which somebody has read a part.
+  const off_t start = sized && standard ? std::max<off_t>(lseek(0, 0, SEEK_CUR), 0) : 0;
+  const off_t size = sized ? std::max<off_t>(before.st_size - start, 0) : 0;
+  if (sized && size > most) {
+    if (slices == nullptr) return too_large();
+    std::string mark;
+    if (!ReadMore(file.get(), 2, start, &mark)) return fail(errno);
+    if (IsUtf16(mark)) return too_large(kUtf16);
+    for (const Piece& p :
+         PlacePieces(static_cast<size_t>(size), *slices, static_cast<size_t>(most))) {
+      std::string bytes;
+      const auto offset = static_cast<off_t>(p.begin);
+      if (!ReadMore(file.get(), p.end - p.begin, start + offset, &bytes)) return fail(errno);
+      const bool last = p.begin + bytes.size() == static_cast<size_t>(size);
+      result.slices.push_back(MakeSlice(offset, std::move(bytes), !last));
     }
-    if (n == 0) break;
+    result.size = size;
+  } else {
+    const auto wanted = static_cast<size_t>(sized ? size : most);
+    if (!ReadMore(file.get(), wanted, -1, &result.bytes)) return fail(errno);
+    std::string more;
+    if (!sized && result.bytes.size() == wanted) {
+      if (!ReadMore(file.get(), 1, -1, &more)) return fail(errno);
+      if (!more.empty()) {
+        if (slices == nullptr) return too_large();
+        if (IsUtf16(result.bytes)) return too_large(kUtf16);
+        if (*slices == CutStyle::kSpread) return too_large(": --cut spread needs a file");
+        if (!ReadSlices(file.get(), std::move(more), *slices, &result)) return fail(errno);
+      }
+    }
+    if (sized && result.bytes.size() != wanted) result.changed = true;
   }
-  char more;
-  if (!sized && result.bytes.size() == wanted && read(file.get(), &more, 1) > 0) {
-    result.too_large = true;
-    result.error = "larger than " + std::to_string(most) + " bytes";
-    return result;
-  }
-  result.changed = sized && (result.bytes.size() != wanted || fstat(file.get(), &after) != 0 ||
-                             !SameState(before, after));
+  result.changed =
+      result.changed || (sized && (fstat(file.get(), &after) != 0 || !SameState(before, after)));
   return result;
 }
 
 Failure Walk(const std::vector<std::string>& roots, const WalkOptions& options, bool quiet,
-             std::vector<Entry>* entries) {
+             std::vector<Entry>* entries, std::vector<std::string>* notes) {
   Walker walker(options, quiet, entries);
+  for (const std::string& root : roots) walker.Name(root);
   for (const std::string& root : roots) TOOL_TRY(walker.Root(root));
-  walker.Done();
+  walker.Done(notes);
   return Ok();
 }
 

@@ -76,6 +76,32 @@ bool IsControl(unsigned char c) {
          c == 127;
 }
 
+// With U+FFFD for what is not UTF-8. Adds the numbers of control characters, of bytes that are not
+// UTF-8, and of what was replaced.
+std::string CleanUtf8(std::string_view s, int64_t* control, int64_t* wrong, int64_t* replaced) {
+  std::string clean;
+  size_t copied = 0;
+  for (size_t i = 0; i < s.size();) {
+    auto c = static_cast<unsigned char>(s[i]);
+    if (c < 0x80) {
+      *control += IsControl(c);
+      ++i;
+      continue;
+    }
+    size_t bad = 1, length = Character(s, i, &bad);
+    if (length == 0) {
+      clean.append(s.substr(copied, i - copied));
+      clean += kReplacement;
+      ++*replaced;
+      *wrong += static_cast<int64_t>(bad);
+      length = bad;
+      copied = i + bad;
+    }
+    i += length;
+  }
+  return clean.append(s.substr(copied));
+}
+
 // A place between two characters, at most `at`.
 size_t CharacterStart(std::string_view text, size_t at) {
   at = std::min(at, text.size());
@@ -167,31 +193,11 @@ PackText ReadableText(std::string bytes) {
     return result;
   }
   int64_t control = 0, wrong = 0;
-  std::string clean;
-  size_t copied = 0;
-  for (size_t i = 0; i < s.size();) {
-    auto c = static_cast<unsigned char>(s[i]);
-    if (c < 0x80) {
-      control += IsControl(c);
-      ++i;
-      continue;
-    }
-    size_t bad = 1, length = Character(s, i, &bad);
-    if (length == 0) {
-      clean.append(s.substr(copied, i - copied));
-      clean += kReplacement;
-      ++result.replaced;
-      wrong += static_cast<int64_t>(bad);
-      length = bad;
-      copied = i + bad;
-    }
-    i += length;
-  }
+  std::string clean = CleanUtf8(s, &control, &wrong, &result.replaced);
   if ((control + wrong) * 10 > static_cast<int64_t>(s.size())) {
     result.why_not = wrong > control ? "binary: not UTF-8" : "binary: control characters";
     return result;
   }
-  clean.append(s.substr(copied));
   result.text = std::move(clean);
   return result;
 }
@@ -223,31 +229,31 @@ std::string ShownPath(const std::string& path) {
   return out + "\"";
 }
 
-std::vector<Piece> ChoosePieces(std::string_view text, CutStyle style, size_t bytes) {
-  size_t size = text.size();
+std::vector<Piece> PlacePieces(size_t size, CutStyle style, size_t bytes) {
   if (bytes >= size) return {{0, size}};
-  std::vector<Piece> wanted;
   switch (style) {
     case CutStyle::kHead:
-      wanted = {{0, bytes}};
-      break;
+      return {{0, bytes}};
     case CutStyle::kTail:
-      wanted = {{size - bytes, size}};
-      break;
+      return {{size - bytes, size}};
     case CutStyle::kEnds:
-      wanted = {{0, bytes - bytes / 2}, {size - bytes / 2, size}};
+      return {{0, bytes - bytes / 2}, {size - bytes / 2, size}};
+    case CutStyle::kSpread:
       break;
-    case CutStyle::kSpread: {
-      size_t each = bytes / kSpreadPieces;
-      for (size_t i = 0; i < kSpreadPieces; ++i) {
-        size_t begin = (size - each) / (kSpreadPieces - 1) * i;
-        if (i + 1 == kSpreadPieces) begin = size - each;
-        wanted.push_back({begin, begin + each});
-      }
-    }
   }
+  std::vector<Piece> places;
+  size_t each = bytes / kSpreadPieces;
+  for (size_t i = 0; i < kSpreadPieces; ++i) {
+    size_t begin = (size - each) / (kSpreadPieces - 1) * i;
+    if (i + 1 == kSpreadPieces) begin = size - each;
+    places.push_back({begin, begin + each});
+  }
+  return places;
+}
+
+std::vector<Piece> ChoosePieces(std::string_view text, CutStyle style, size_t bytes) {
   std::vector<Piece> pieces;
-  for (const Piece& w : wanted) {
+  for (const Piece& w : PlacePieces(text.size(), style, bytes)) {
     Piece p = WholeLines(text, w.begin, w.end);
     if (p.begin >= p.end) continue;
     if (!pieces.empty() && p.begin <= pieces.back().end) {
@@ -285,6 +291,73 @@ std::string Section(const std::string& shown_path, std::string_view text,
   }
   if (cut) leave_out(text.size());
   return out + "\n";
+}
+
+Slice MakeSlice(int64_t offset, std::string bytes, bool goes_on) {
+  const size_t size = bytes.size(), half = size / 2;
+  auto within = [&bytes](size_t at) { return (bytes[at] & 0xc0) == 0x80; };
+  size_t begin = 0, end = size;
+  if (offset > 0) {
+    const size_t line = bytes.find('\n');
+    if (line < half) {
+      begin = line + 1;
+    } else {
+      while (begin < std::min<size_t>(size, 3) && within(begin)) ++begin;
+    }
+  }
+  if (goes_on) {
+    const size_t line = bytes.rfind('\n');
+    if (line != std::string::npos && line >= half) {
+      end = line + 1;
+    } else {
+      // Back to the last first byte of a character; it may be whole, which is no loss.
+      for (size_t back = 1; back <= std::min<size_t>(size, 3); ++back) {
+        if ((bytes[size - back] & 0x80) == 0) break;
+        if (within(size - back)) continue;
+        end = size - back;
+        break;
+      }
+    }
+  }
+  begin = std::min(begin, end);
+  bytes.resize(end);
+  bytes.erase(0, begin);
+  return {offset + static_cast<int64_t>(begin), std::move(bytes)};
+}
+
+std::string SlicedSection(const std::string& shown_path, const std::vector<Slice>& slices,
+                          int64_t size, CutStyle style, size_t bytes, int64_t* escaped) {
+  std::string out = "### FILE: " + shown_path + "\n";
+  int64_t at = 0;
+  auto leave_out = [&](int64_t end) {
+    if (end <= at) return;
+    out += "### CUT: bytes " + std::to_string(at + 1) + "-" + std::to_string(end) + " of " +
+           std::to_string(size) + " are left out\n";
+    at = end;
+  };
+  const size_t n = slices.size();
+  bool any = false;
+  for (size_t i = 0; i < n; ++i) {
+    const std::string& text = slices[i].bytes;
+    // A share of each slice: of the first from its beginning, of the last up to its end.
+    const size_t share = std::min(i == 0 ? bytes - bytes / n * (n - 1) : bytes / n, text.size());
+    size_t begin = n > 1 ? (text.size() - share) / (n - 1) * i : 0;
+    if (style == CutStyle::kTail || (n > 1 && i + 1 == n)) begin = text.size() - share;
+    const Piece p = WholeLines(text, begin, begin + share);
+    if (p.begin >= p.end) continue;
+    any = true;
+    leave_out(slices[i].offset + static_cast<int64_t>(p.begin));
+    std::string_view part = std::string_view(text).substr(p.begin, p.end - p.begin);
+    at += static_cast<int64_t>(part.size());
+    if (at == static_cast<int64_t>(part.size()) && part.substr(0, 3) == "\xef\xbb\xbf") {
+      part.remove_prefix(3);
+    }
+    int64_t ignored = 0;
+    AppendEscaped(CleanUtf8(part, &ignored, &ignored, &ignored), &out, escaped);
+    if (!part.empty() && part.back() != '\n') out += '\n';
+  }
+  leave_out(size);
+  return any ? out + "\n" : "";
 }
 
 }  // namespace scout::tool

@@ -42,6 +42,15 @@ def value(v):
     return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(text(s) for s in v)
 
 
+def result(number, line, settings="0123456789abcdef"):
+    """A result of `scout batch` for the input's line of this number."""
+    digest = 0xCBF29CE484222325
+    for byte in line:
+        digest = (digest ^ byte) * 0x100000001B3 % 2**64
+    return json.dumps({"line": number, "text": "Hello", "finish": "end", "tokens": 2,
+                       "input": f"{digest:016x}", "settings": settings}).encode() + b"\n"
+
+
 def gguf(keys, tensors):
     """tensors: {name: (type, shape outermost first, bytes)}"""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
@@ -328,6 +337,25 @@ def main():
     save("token_ids_fuzz", "u64.npy", npy("<u8", "(1,)", struct.pack("<Q", 1 << 63), 2))
     save("token_ids_fuzz", "matrix.npy", npy("<i4", "(1, 2)", struct.pack("<2i", 1, 2)))
     save("token_ids_fuzz", "short.npy", npy("<i8", "(9,)", b"\0" * 8))
+
+    requests = [b'{"id": [1, {"a": "b"}], "prompt": "Hi", "max_tokens": 3, "stop": ["x"], "seed": 1}',
+                b'{"messages": [{"role": "user", "content": "Hi"}], "logit_bias": {"5": "-inf"}}',
+                b'{"prompt": "p", "temperature": 0.5, "top_k": 4, "ignore_end": true}']
+    questions = b"\n \n".join(requests) + b"\n"
+    results = [result(2 * i + 1, line) for i, line in enumerate(requests)]
+    save("batch_fuzz", "requests", questions)
+    save("batch_fuzz", "all", questions + b"\x1e" + b"".join(results))
+    save("batch_fuzz", "some", questions + b"\x1e" + results[2])
+    save("batch_fuzz", "torn", questions + b"\x1e" + results[1] + results[0][:-9])
+    save("batch_fuzz", "twice", questions + b"\x1e" + results[1] * 2)
+    save("batch_fuzz", "no_such_line", questions + b"\x1e" + result(7, requests[0]))
+    save("batch_fuzz", "another_input", questions + b"\x1e" + result(1, requests[1]))
+    save("batch_fuzz", "another_batch", questions + b"\x1e" + result(1, requests[0], "0" * 16))
+    for depth in (63, 64, 1000):
+        nested = b'{"id": ' + b"[" * depth + b"]" * depth + b', "prompt": "Hi"}\n'
+        save("batch_fuzz", f"nested_{depth}", nested + b"\x1e" + nested)
+    save("batch_fuzz", "wrong", b'\xef\xbb\xbf{}\n[]\n{"prompt": 1e999}\n{"prompt": "\xff"}\n'
+         b'{"prompt": "", "max_tokens": 99999999999999999999}\n{"prompt": "a", "prompt": "b"}')
 
 
 if __name__ == "__main__":

@@ -131,6 +131,45 @@ TEST_F(Batch, BadLinesAreAnsweredWithWhatIsWrong) {
             "The capital of France is Paris.");
 }
 
+// What was answered as is, or resumed from, was once copied and printed by recursion.
+class Cve : public Batch {};
+TEST_F(Cve, DeepNestingInBatch) {
+  auto nested = [](const char* field, size_t lists) {
+    return std::string("{\"prompt\": \"Hello\", \"max_tokens\": 2, \"") + field +
+           "\": " + std::string(lists, '[') + std::string(lists, ']') + "}\n";
+  };
+  const std::string objects = [] {
+    std::string text;
+    for (int i = 0; i < 100'000; ++i) text += "{\"a\": ";
+    return text;
+  }();
+  WriteFile(in_, nested("id", 100'000) + nested("stop", 100'000) + nested("id", 64) + objects +
+                     "\n" + nested("id", 63) + "{\"prompt\": \"Hello\", \"max_tokens\": 2}\n");
+  ASSERT_EQ(Run().code, 0);
+  auto results = Results();
+  ASSERT_EQ(results.size(), 6u);
+  for (int line : {1, 2, 3, 4}) {
+    EXPECT_EQ(results[line].value("error", ""), "lists and objects are nested more than 64 deep");
+    EXPECT_FALSE(results[line].contains("id"));
+  }
+  EXPECT_EQ(results[5]["id"].dump(), std::string(63, '[') + std::string(63, ']'));
+  EXPECT_EQ(results[5]["tokens"], 2);
+  EXPECT_EQ(results[6]["tokens"], 2);
+  // The answers are read again, and what somebody else put among them.
+  const std::string out = ReadFile(out_);
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_EQ(ReadFile(out_), out);
+  const std::string end = out.substr(out.find("\"input\""));
+  for (const std::string& line :
+       {"{\"line\":1,\"id\":" + std::string(100'000, '[') + std::string(100'000, ']') + "," +
+            end.substr(0, end.find('\n') + 1),
+        objects + "\n", std::string(1 << 20, '[') + "\n"}) {
+    WriteFile(out_, line);
+    ExpectFailure(Run(), 3, "line 1 is no result of scout batch");
+    EXPECT_EQ(ReadFile(out_), line);
+  }
+}
+
 TEST_F(Batch, ADocumentIsReadOnceForAllQuestions) {
   std::string document;
   for (int i = 0; i < 40; ++i) document += "The cat sat on mat " + std::to_string(i) + ". ";

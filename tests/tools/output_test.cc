@@ -91,6 +91,40 @@ TEST(Info, IsJsonWithTheConfiguration) {
   EXPECT_NE(Json::parse(Output("info", {"--chunk", "32"})), info);
 }
 
+// An image encoder beside the text model.
+TEST(Info, SaysWhatOfAModelIsNotUsed) {
+  Folder folder;
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    WriteFile(folder.path(name), ReadFile(TinyModel() + "/" + name));
+  }
+  const std::string file = ReadFile(TinyModel() + "/model.safetensors");
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), sizeof(length));
+  Json header = Json::parse(file.substr(8, length));
+  const std::string data = file.substr(8 + length);
+  header["vision_model.patch.weight"] = {
+      {"dtype", "F32"}, {"shape", {2}}, {"data_offsets", {data.size(), data.size() + 8}}};
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  length = text.size();
+  std::string bytes(8, '\0');
+  std::memcpy(bytes.data(), &length, sizeof(length));
+  WriteFile(folder.path("model.safetensors"), bytes + text + data + std::string(8, '\0'));
+  const std::string note =
+      "scout: info: 1 tensors outside the text model are not loaded, such as "
+      "vision_model.patch.weight\n";
+  const Result info = Scout({"info", "-m", folder.path("")});
+  EXPECT_EQ(info.code, 0) << info.err;
+  EXPECT_NE(info.err.find(note), std::string::npos) << info.err;
+  EXPECT_TRUE(Json::parse(info.out).is_object());
+  EXPECT_EQ(Scout({"info", "-q", "-m", folder.path("")}).err, "");
+  // Answers do not depend on it, so the others say it on request.
+  EXPECT_EQ(Scout({"run", "-q", "-n", "1", "-m", folder.path(""), "Hello"}).err, "");
+  EXPECT_NE(Scout({"run", "-v", "-n", "1", "-m", folder.path(""), "Hello"}).err.find(note),
+            std::string::npos);
+  EXPECT_EQ(Scout({"info", "-m", TinyModel()}).err.find("tensors"), std::string::npos);
+}
+
 TEST(Logits, FileIsNpyVersionOne) {
   Folder folder;
   Output("logits", {"--ids", "1 2 3", "--out", folder.path("x.npy")});

@@ -297,6 +297,38 @@ TEST(Pack, TheBudgetHoldsExactly) {
   EXPECT_LE(std::stoll(lines["2"].tokens), 500);
 }
 
+TEST(Pack, FoldersEnteredForIncludeCanStillComeWhole) {
+  Folder folder;
+  Make(folder, {{"build/w.txt", "w"}, {"build/x/y.txt", "y"}, {"m.c", "m"}});
+  const std::string at = folder.path("");
+  EXPECT_EQ(Text({at, folder.path("build"), "--include", "build/x/**"}),
+            "### FILE: " + at + "build/x/y.txt\ny\n\n### FILE: " + at +
+                "m.c\nm\n\n### FILE: " + at + "build/w.txt\nw\n\n");
+  // Where they come so again, as in a cycle, that is the end of it.
+  fs::create_directory_symlink(".", folder.path("build/loop"));
+  auto lines = List(folder, {"--follow", "--include", "build/**/y.txt"});
+  EXPECT_EQ(Packed(lines), "build/x/y.txt m.c ");
+  EXPECT_EQ(lines["build/loop/"].detail, "the same as " + folder.path("build/"));
+}
+
+TEST(Pack, IgnoreFilesThatAreNoFilesAreNoted) {
+  Folder folder;
+  Make(folder, {{"rules", "a.txt\n"}, {"a.txt", "x"}, {"d/.ignore/b.txt", "x"}, {"d/c.txt", "x"}});
+  fs::create_symlink("rules", folder.path(".gitignore"));
+  fs::create_symlink(".scoutignore", folder.path(".scoutignore"));
+  ASSERT_EQ(mkfifo(folder.path("d/.gitignore").c_str(), 0600), 0);
+  Result result = Pack({folder.path(""), folder.path("d")});
+  EXPECT_EQ(result.code, 0) << result.err;
+  for (const char* name : {".gitignore", ".scoutignore", "d/.ignore", "d/.gitignore"}) {
+    const std::string note =
+        "scout: pack: note: " + folder.path(name) + ": not a regular file, so no ignore file\n";
+    const size_t at = result.err.find(note);
+    ASSERT_NE(at, std::string::npos) << name << "\n" << result.err;
+    EXPECT_EQ(result.err.find(note, at + 1), std::string::npos) << name;
+  }
+  EXPECT_EQ(Packed(List(folder, {})), "a.txt d/.ignore/b.txt d/c.txt rules ");
+}
+
 TEST(Pack, LinksAreNotFollowedAndCyclesEnd) {
   Folder folder;
   Make(folder, {{"d/file", "text"}, {"d/e/deep", "text"}});
