@@ -376,7 +376,7 @@ bool ReadSlices(int fd, std::string next, CutStyle style, ReadBytes* result) {
   }
   const auto offset = result->size - static_cast<int64_t>(last.size());
   if (head > 0) result->slices.push_back(MakeSlice(0, std::move(first), true));
-  result->slices.push_back(MakeSlice(offset, std::move(last), false));
+  if (!last.empty()) result->slices.push_back(MakeSlice(offset, std::move(last), false));
   return true;
 }
 
