@@ -32,7 +32,7 @@ int64_t ReadFully(int fd, char* data, int64_t size, int64_t offset) {
 // Calls body(line without newline, offset, whether a newline ended it) for each line of the file.
 template <typename Body>
 Failure ForEachLine(int fd, const std::string& path, Body&& body) {
-  std::string buffer(1 << 20, '\0'), line;
+  std::string buffer(1 << 16, '\0'), line;
   int64_t offset = 0;
   for (;;) {
     const int64_t n = ReadFully(fd, buffer.data(), static_cast<int64_t>(buffer.size()), -1);

@@ -183,7 +183,8 @@ Failure Pack::PlaceSlices(Entry* entry, const ReadBytes& read, int64_t limit) {
   std::string held;
   for (const Slice& slice : read.slices) held += slice.bytes;
   const double most = static_cast<double>(held.size());
-  const PackText clean = ReadableText(std::move(held));
+  PackText clean = ReadableText(std::move(held));
+  clean.text = std::string();  // pieces are made clean one by one
   if (!clean.why_not.empty()) {
     entry->why = Why::kBinary;
     entry->detail = clean.why_not;
