@@ -131,6 +131,7 @@ void Forward::Run(Step* step) {
     Queries(layer, *rows);
     Attention(*step, layer, rows);
     clock.AddTo(&stats_.attention);
+    if (!AskSpans(step, rows)) break;
     Ffn(w, config_.layers[layer], rows->n);
     clock.AddTo(&stats_.ffn);
   }

@@ -30,11 +30,13 @@ struct Step {
   std::vector<int32_t> tokens;  // rows of all spans, one after another
   std::vector<StepSpan> spans;
   std::vector<WantedRow> wanted;  // of all spans, one after another, ascending in each
-  // Called before every layer and before the head, before `leaves` is asked. May be null.
+  // Called before every layer, between its halves and before the head, before `leaves` is asked.
+  // May be null.
   std::function<void()> between;
-  // Asked before every layer and before the head for each span that is in the step. True: the span
-  // leaves, the others go on without it. Nothing of the span or its sequence is touched after that;
-  // its prepared slots hold rubbish and must not be declared stored. May be null.
+  // Asked before every layer, between its halves and before the head for each span that is in the
+  // step. True: the span leaves, the others go on without it. Nothing of the span or its sequence
+  // is touched after that; its prepared slots hold rubbish and must not be declared stored. May be
+  // null.
   std::function<bool(int64_t span)> leaves;
 };
 

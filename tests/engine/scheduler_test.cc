@@ -68,10 +68,10 @@ class SchedulerTest : public testing::Test {
 
   std::mutex mutex_;
   std::function<void()> between_;
-  int64_t step_ = -1, layer_ = 0;  // of the running step: its number, and the layer that comes next
+  int64_t step_ = -1, layer_ = 0;  // of the running step: its number, and the half layer that comes
 };
 
-TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsLayers) {
+TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsHalfLayers) {
   Make(256);
   ASSERT_GE(engine_->model().config().n_layers, 4);
   auto running = New(), cancelled = New(), late = New(), paused = New(), closing = New();
@@ -124,10 +124,10 @@ TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsLayers) {
             0);
 }
 
-TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachLayerAndBeforeTheHead) {
+TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachHalfLayerAndTheHead) {
   Make(256);
-  const int64_t layers = engine_->model().config().n_layers;
-  for (int64_t at = 0; at <= layers; ++at) {
+  const int64_t halves = 2 * engine_->model().config().n_layers;
+  for (int64_t at = 0; at <= halves; ++at) {
     auto session = New(), other = New();  // of 30 tokens, less than a chunk
     std::shared_ptr<Job> job;
     int64_t submitted_at = -1, asked_at = -1, seen_at = -1;
@@ -155,7 +155,7 @@ TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachLayerAndBeforeTheHead) {
     EXPECT_EQ(End(*job).reason, DoneReason::kCancelled) << at;
     EXPECT_EQ(End(*neighbour).reason, DoneReason::kMaxTokens) << at;
     EXPECT_EQ(session->position(), 0) << at;
-    if (at < layers) {
+    if (at < halves) {
       EXPECT_EQ(seen_at, at + 1);  // the neighbour's step went on
     }
     // Its pages are back: those of both others remain.
