@@ -136,6 +136,15 @@ Failure BatchOutput::Check(std::string_view text, int64_t number, const std::str
   return Ok();
 }
 
+// Whether a line without its end may be a result that was being written: its first bytes, or what a
+// power failure leaves of a file that had grown.
+static bool BeginsResult(std::string_view text) {
+  constexpr std::string_view kBegin = R"({"line":)";
+  const size_t n = std::min(text.size(), kBegin.size());
+  return text.substr(0, n) == kBegin.substr(0, n) ||
+         text.find_first_not_of('\0') == std::string_view::npos;
+}
+
 Failure BatchOutput::Open(const std::string& path, const std::string& settings, bool sync,
                           BatchInput* input) {
   path_ = path;
@@ -153,6 +162,11 @@ Failure BatchOutput::Open(const std::string& path, const std::string& settings, 
   int64_t number = 0;
   TOOL_TRY(ForEachLine(file_.get(), path, [&](const std::string& line, int64_t offset, bool whole) {
     if (!whole) {
+      if (!BeginsResult(line)) {
+        return BadInput(path_ +
+                        ": the last line has no end and is not the beginning of a result of "
+                        "scout batch; give a new file for the results");
+      }
       torn_ = static_cast<int64_t>(line.size());
       size_ = offset;
       return Ok();

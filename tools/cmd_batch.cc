@@ -83,9 +83,9 @@ Failure Batch::Settings(std::string* settings) const {
   }
   uint64_t digest = Digest(described["identity"].dump());
   for (const char* name :
-       {"mode", "kv", "temp", "top-k", "top-p", "min-p", "seed", "repetition-penalty",
-        "penalty-window", "frequency-penalty", "presence-penalty", "logit-bias", "tokens", "chat",
-        "system", "no-bos", "ignore-end"}) {
+       {"mode", "backend", "isa", "kv", "temp", "top-k", "top-p", "min-p", "seed",
+        "repetition-penalty", "penalty-window", "frequency-penalty", "presence-penalty",
+        "logit-bias", "tokens", "chat", "system", "no-bos", "ignore-end"}) {
     digest =
         Digest(std::string(name) + (args_.Has(name) ? "=" : "-") + args_.Get(name) + "\n", digest);
   }

@@ -231,6 +231,19 @@ TEST_F(Batch, ATornLastLineIsAnsweredAgain) {
   EXPECT_EQ(ReadFile(out_), whole);
 }
 
+TEST_F(Batch, AnotherFileWithoutALastNewlineIsLeftAsItIs) {
+  WriteFile(in_, "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n");
+  for (const char* text : {"{\"mine\": [1, 2, 3]}", "notes", "{", "x"}) {
+    WriteFile(out_, text);
+    if (std::string(text) == "{") {  // a result may begin so
+      EXPECT_EQ(Run().code, 0);
+      continue;
+    }
+    ExpectFailure(Run(), 3, "no end and is not the beginning of a result");
+    EXPECT_EQ(ReadFile(out_), text);
+  }
+}
+
 TEST_F(Batch, FilesAtFaultAreNamed) {
   ExpectFailure(Run(), 3, in_);
   WriteFile(in_, "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n");
