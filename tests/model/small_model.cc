@@ -202,6 +202,7 @@ void SmallModel::WriteFolder(const Folder& folder) const {
 std::string Encode(const std::string& type, const std::vector<float>& values) {
   const kernels::QuantType known = TypeByName(type);
   if (known == kernels::QuantType::kCount) return std::string(values.size() * 4, '\0');
+  if (values.empty()) return "";
   const kernels::QuantTraits& traits = kernels::quant_traits(known);
   const int64_t n = static_cast<int64_t>(values.size());
   if (n % traits.block_elems != 0) return std::string(values.size(), '\0');
