@@ -267,13 +267,18 @@ TEST(Cve, LongInputsDoNotDeepenTheStack) {
   }
 }
 
-// Recursion on what a caller hands on from strangers: definitions, arguments, a model's answer.
-TEST(Cve, DeepNestingInTools) {
+// Bytes, and the special tokens that a dialog needs.
+auto WithChatTokens() {
   TokenizerJson json;
   json.added_tokens = R"([{"id":256,"content":"<|header_start|>","special":true},)"
                       R"({"id":257,"content":"<|header_end|>","special":true},)"
                       R"({"id":258,"content":"<|eot|>","special":true}])";
-  const auto tokenizer = From(json);
+  return From(json);
+}
+
+// Recursion on what a caller hands on from strangers: definitions, arguments, a model's answer.
+TEST(Cve, DeepNestingInTools) {
+  const auto tokenizer = WithChatTokens();
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   for (const size_t depth : {size_t{100}, size_t{200'000}}) {
     std::string objects;
@@ -299,11 +304,7 @@ TEST(Cve, DeepNestingInTools) {
 // CVE-2025-48944: tool definitions that are no definitions ended the server. Here each is an error
 // or a prompt, in every style and at every place.
 TEST(Cve, MalformedToolDefinitions) {
-  TokenizerJson json;
-  json.added_tokens = R"([{"id":256,"content":"<|header_start|>","special":true},)"
-                      R"({"id":257,"content":"<|header_end|>","special":true},)"
-                      R"({"id":258,"content":"<|eot|>","special":true}])";
-  const auto tokenizer = From(json);
+  const auto tokenizer = WithChatTokens();
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   const ChatMessage question{"user", "Hi"};
   const auto status = [&](const std::string& tools, ToolStyle style, ToolPlace place) {

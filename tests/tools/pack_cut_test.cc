@@ -14,24 +14,12 @@
 #include <sstream>
 #include <thread>
 
-#include "tests/tools/run_command.h"
+#include "tests/tools/run_pack.h"
 
 namespace scout::tool_test {
 namespace {
 
 namespace fs = std::filesystem;
-
-void Make(const Folder& folder, const std::map<std::string, std::string>& files) {
-  for (const auto& [name, text] : files) {
-    fs::create_directories(fs::path(folder.path(name)).parent_path());
-    WriteFile(folder.path(name), text);
-  }
-}
-
-Result Pack(Words arguments) {
-  arguments.insert(arguments.begin(), "pack");
-  return Scout(arguments);
-}
 
 int64_t Tokens(const std::string& text) {
   return std::stoll(Scout({"tokenize", "--count", "-m", TinyModel()}, text).out);

@@ -12,25 +12,12 @@
 #include <map>
 #include <thread>
 
-#include "tests/tools/run_command.h"
+#include "tests/tools/run_pack.h"
 
 namespace scout::tool_test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Files by name, folders made as needed.
-void Make(const Folder& folder, const std::map<std::string, std::string>& files) {
-  for (const auto& [name, text] : files) {
-    fs::create_directories(fs::path(folder.path(name)).parent_path());
-    WriteFile(folder.path(name), text);
-  }
-}
-
-Result Pack(Words arguments) {
-  arguments.insert(arguments.begin(), "pack");
-  return Scout(arguments);
-}
 
 std::string Text(Words arguments) {
   arguments.push_back("-q");
