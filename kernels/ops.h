@@ -17,25 +17,57 @@
 
 namespace scout::kernels {
 
-// Weight matrix (rows = outputs, cols = inputs), rows of blocks one after another.
-struct Matrix {
-  const void* data = nullptr;
-  QuantType type = QuantType::kF32;
-  int64_t rows = 0;
-  int64_t cols = 0;  // multiple of the type's block_elems
-  int64_t row_bytes = 0;
-  // (rows) f32 or null: a factor of each row, applied to the finished sum (and by gather).
-  const float* row_scale = nullptr;
+enum class MatrixLayout : uint8_t {
+  kRows,         // rows of blocks one after another
+  kInterleaved,  // kernels/quant/interleave.h; the CPU backends only
 };
 
-// Activations rounded to 8 bits: blocks of kActBlock values along a row, each with its own scale.
-// The block is no coarser than any weight format's block.
-inline constexpr int64_t kActBlock = 16;
-struct QuantRows {
-  int8_t* q = nullptr;     // (n_rows, cols), values in [-127, 127]
-  float* scale = nullptr;  // (n_rows, cols / kActBlock): x ~ scale * q; scale = max|x| / 127
-  float* sum = nullptr;    // (n_rows, cols / kActBlock): scale * sum of the block's q
+// Weight matrix (rows = outputs, cols = inputs).
+struct Matrix {
+  const void* data = nullptr;  // kInterleaved: 64-byte aligned
+  QuantType type = QuantType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;       // multiple of the type's block_elems
+  int64_t row_bytes = 0;  // between rows; of a row's blocks where they are interleaved
+  // (rows) f32 or null: a factor of each row, applied to the finished sum (and by gather).
+  const float* row_scale = nullptr;
+  MatrixLayout layout = MatrixLayout::kRows;
 };
+
+// Activations rounded to 8 bits: x ~ scale * q for blocks of values along a row, scale = max|x| /
+// 127. Weights of GGUF with a scale per 32 values are compared with programs that round activations
+// in blocks of 32, and take blocks of 16; all others take blocks of 128, which are faster.
+//
+// Rows lie in panels of kPanelRows, the last one narrower where n_rows is no multiple of it, so
+// that the four values of a row that a dot product takes lie beside those of the panel's other
+// rows. Columns are padded with zeros to a multiple of kActPad. With p = act_padded(cols), row r of
+// the panel that begins at row r0 and holds t rows:
+//   q      at r0 p         + (column / 4)     4 t + 4 (r - r0) + column % 4
+//   scale  at r0 p / block + (column / block) t + (r - r0)
+//   sum    at r0 p / 16    + (column / 16)    t + (r - r0)
+inline constexpr int64_t kCoarseBlock = 128, kFineBlock = 16;
+inline constexpr int64_t kActSum = 16;
+inline constexpr int64_t kActPad = 256;
+inline constexpr int64_t kPanelRows = 6;
+inline constexpr int64_t act_padded(int64_t cols) {
+  return (cols + kActPad - 1) / kActPad * kActPad;
+}
+// The block that a type with blocks of integers is multiplied with.
+inline int64_t act_block(QuantType type) {
+  const bool fine = quant_traits(type).block_elems == 32 && type != QuantType::kI4_32;
+  return fine ? kFineBlock : kCoarseBlock;
+}
+struct QuantRows {
+  int8_t* q = nullptr;     // values in [-127, 127]
+  float* scale = nullptr;  // one per block
+  int32_t* sum = nullptr;  // of the q of kActSum values
+  int64_t block = kCoarseBlock;
+};
+// The rows from `row` on, a panel's first.
+inline constexpr QuantRows rows_from(const QuantRows& x, int64_t row, int64_t cols) {
+  const int64_t at = row * act_padded(cols);
+  return {x.q + at, x.scale + at / x.block, x.sum + at / kActSum, x.block};
+}
 
 struct RmsNormArgs {
   const float* x;       // (n_rows, dim)
@@ -55,12 +87,12 @@ struct RopeArgs {
 };
 
 // y = x * w^T, each column times its row_scale. Float weights, or exact mode: f32 activations times
-// decoded weights. Otherwise (xq.q set): integer dot products per block with the weight's own
-// blocks, f32 across blocks.
+// decoded weights. Otherwise (xq.q set): exact integer dot products of the blocks that share a
+// scale of the weights, f32 across them.
 struct MatmulArgs {
   Matrix w;
   const float* x;    // (n_rows, w.cols) f32; used when xq.q is null
-  QuantRows xq;      // used when xq.q is set: only with types that are not is_float
+  QuantRows xq;      // used when xq.q is set: of act_block(w.type), a type that is not is_float
   float* y;          // (n_rows, y_stride) f32, columns [out_begin, out_end) are written
   int64_t y_stride;  // >= w.rows
   int64_t n_rows;
@@ -68,10 +100,11 @@ struct MatmulArgs {
 };
 
 struct QuantizeArgs {
-  const float* x;  // (n_rows, cols); cols a multiple of kActBlock
-  QuantRows out;
+  const float* x;  // (n_rows, cols); cols a multiple of kActSum
+  QuantRows out;   // of the n_rows rows
   int64_t cols;
-  int64_t row_begin, row_end;
+  int64_t n_rows;
+  int64_t panel_begin, panel_end;
 };
 
 // y[r] = silu(gate[r]) * up[r], silu(v) = v / (1 + exp(-v)).

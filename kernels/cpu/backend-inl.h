@@ -9,6 +9,7 @@
 #include "kernels/cpu/attention-inl.h"
 #include "kernels/cpu/kv_store-inl.h"
 #include "kernels/cpu/matmul_float-inl.h"
+#include "kernels/cpu/tile-inl.h"
 #include "kernels/cpu/matmul_quant-inl.h"
 #include "kernels/cpu/quantize-inl.h"
 #include "kernels/cpu/rmsnorm-inl.h"

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/ops.h"
 #include "kernels/quant/i4.h"
+#include "kernels/quant/interleave.h"
 #include "kernels/quant/iq4.h"
 #include "kernels/quant/mxfp4.h"
 #include "kernels/quant/q2_k.h"
@@ -383,6 +384,29 @@ inline Decoder decoder_of(QuantType type) {
   }
   return nullptr;  // never: a matrix has a type
 }
+
+// The rows of a matrix in float, whatever its layout. Interleaved blocks are put together first:
+// this is the way of exact mode, not the fast one.
+class DecodedRows {
+ public:
+  explicit DecodedRows(const Matrix& w) : w_(w), decode_(decoder_of(w.type)) {}
+  // As Decoder, for row `row`.
+  SCOUT_INLINE void decode(int64_t row, int64_t col, int64_t cols, float* dst) {
+    const uint8_t* data = static_cast<const uint8_t*>(w_.data);
+    if (w_.layout == MatrixLayout::kRows) {
+      return decode_(data + row * w_.row_bytes, col, cols, dst);
+    }
+    const int64_t chunks = (w_.cols + kGroupCols - 1) / kGroupCols;
+    const int64_t chunk = row / kGroupRows * chunks + col / kGroupCols;
+    uint8_t blocks[8 * sizeof(BlockQ8_0)];  // the largest
+    extract_row(w_.type, data + chunk * chunk_bytes(w_.type), row % kGroupRows, blocks);
+    decode_(blocks, 0, cols, dst);
+  }
+
+ private:
+  const Matrix& w_;
+  Decoder decode_;
+};
 
 }  // namespace
 }  // namespace scout::kernels

@@ -49,8 +49,7 @@ inline void multiply_chunk(const float* w, const float* x, int64_t x_stride, int
 }
 
 void matmul_float(const MatmulArgs& a) {
-  const Decoder decode = decoder_of(a.w.type);
-  const uint8_t* data = static_cast<const uint8_t*>(a.w.data);
+  DecodedRows rows_of(a.w);
   for (int64_t row0 = 0; row0 < a.n_rows; row0 += kFloatRows) {
     const int64_t rows = smaller(kFloatRows, a.n_rows - row0);
     for (int64_t out0 = a.out_begin; out0 < a.out_end; out0 += kTileOuts) {
@@ -64,7 +63,7 @@ void matmul_float(const MatmulArgs& a) {
         for (int o = 0; o < kTileOuts; ++o) {
           // Past the slice the last output is computed again and dropped.
           const int64_t out = smaller(out0 + o, a.out_end - 1);
-          decode(data + out * a.w.row_bytes, col, cols, w + o * kChunk);
+          rows_of.decode(out, col, cols, w + o * kChunk);
         }
         const float* x = a.x + row0 * a.w.cols + col;
         int64_t r = 0;

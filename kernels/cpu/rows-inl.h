@@ -23,16 +23,14 @@ void add(const AddArgs& a) {
 }
 
 void gather(const GatherArgs& a) {
-  const Decoder decode = decoder_of(a.w.type);
-  const uint8_t* data = static_cast<const uint8_t*>(a.w.data);
+  DecodedRows rows(a.w);
   for (int64_t r = a.row_begin; r < a.row_end; ++r) {
-    const uint8_t* row = data + a.ids[r] * a.w.row_bytes;
     const float* scale = a.w.row_scale == nullptr ? nullptr : a.w.row_scale + a.ids[r];
     float* y = a.y + r * a.w.cols;
     for (int64_t col = 0; col < a.w.cols; col += kChunk) {
       alignas(64) float values[kChunk];
       const int64_t cols = smaller(kChunk, a.w.cols - col);
-      decode(row, col, cols, values);
+      rows.decode(a.ids[r], col, cols, values);
       if (scale != nullptr) {
         for (float& value : values) value *= *scale;
       }

@@ -17,6 +17,7 @@ namespace {
 // 12 of 16 registers hold accumulators.
 constexpr int kTileOuts = 2, kTileRows = 3;
 constexpr int kTileQueries = 6, kTileVectors = 1;
+constexpr int kTileVecs = 1;
 
 struct F32x16 {
   __m256 a, b;  // lanes 0..7, 8..15
@@ -165,21 +166,13 @@ SCOUT_INLINE I32x16 shift_right(I32x16 x) {  // arithmetic
 SCOUT_INLINE F32x16 to_float(I32x16 x) {
   return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
 }
+SCOUT_INLINE void store_i8(int8_t* p, I32x16 x) {  // each fits
+  const __m256i half = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
+  const __m128i low = _mm256_castsi256_si128(half), high = _mm256_extracti128_si256(half, 1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(low, high));
+}
 
 // ---- shuffles ----
-// Lanes 4 g .. 4 g + 3, each four times: scales of 16 values to the 4 lanes of their dot products.
-template <int kGroup>
-SCOUT_INLINE F32x16 spread(F32x16 x) {
-  constexpr int g = 4 * (kGroup % 2);
-  const __m256 from = kGroup < 2 ? x.a : x.b;
-  const __m256i low = _mm256_setr_epi32(g, g, g, g, g + 1, g + 1, g + 1, g + 1);
-  const __m256i high = _mm256_setr_epi32(g + 2, g + 2, g + 2, g + 2, g + 3, g + 3, g + 3, g + 3);
-  return {_mm256_permutevar8x32_ps(from, low), _mm256_permutevar8x32_ps(from, high)};
-}
-SCOUT_INLINE __m256 rotate_pairs(__m256 x, __m256 cos_sin) {
-  const __m256 cross = _mm256_mul_ps(_mm256_permute_ps(x, 0xb1), _mm256_movehdup_ps(cos_sin));
-  return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cos_sin), cross);
-}
 // Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
 SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
   return {rotate_pairs(x.a, cos_sin.a), rotate_pairs(x.b, cos_sin.b)};
@@ -193,12 +186,6 @@ SCOUT_INLINE I8x64 join(const int8_t* a, const int8_t* b) {  // 32 integers each
   return {load_256(a), load_256(b)};
 }
 
-// Activations ready for dot().
-struct DotRow {
-  __m256i a, b;
-};
-SCOUT_INLINE DotRow dot_row(const int8_t* q) { return {load_256(q), load_256(q + 32)}; }
-
 // vpmaddubsw adds two products in 16 bits, saturating: |w| <= 128 and |q| <= 127 stay below.
 template <bool kSigned>
 SCOUT_INLINE __m256i dot_256(__m256i w, __m256i q) {
@@ -206,17 +193,48 @@ SCOUT_INLINE __m256i dot_256(__m256i w, __m256i q) {
                                 : _mm256_maddubs_epi16(w, q);
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
-// 16 sums of 4 neighbours; the weights of one instantiation are all unsigned or all signed.
-template <bool kSigned>
-SCOUT_INLINE I32x16 dot(I8x64 w, const DotRow& row) {
-  return {dot_256<kSigned>(w.a, row.a), dot_256<kSigned>(w.b, row.b)};
-}
 template <bool kSigned>
 SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   return w;
 }
 
+// 4 weights of each of 16 rows times the same 4 activations. Unsigned weights are at most 127.
+struct Quad {
+  __m256i v;
+};
+constexpr int kSignedBias = 0;
+constexpr bool kSignedDots = true;
+SCOUT_INLINE Quad quad(const int8_t* p) {
+  int32_t four;
+  memcpy(&four, p, sizeof(four));
+  return {_mm256_set1_epi32(four)};
+}
+template <bool kSigned>
+SCOUT_INLINE I32x16 dot4(I32x16 sums, I8x64 w, Quad q) {
+  return {_mm256_add_epi32(sums.a, dot_256<kSigned>(w.a, q.v)),
+          _mm256_add_epi32(sums.b, dot_256<kSigned>(w.b, q.v))};
+}
+
 // ---- integers of packed weights: 64 in order, one per byte ----
+SCOUT_INLINE I8x64 load_bytes(const void* p) {
+  return {load_256(static_cast<const uint8_t*>(p)), load_256(static_cast<const uint8_t*>(p) + 32)};
+}
+SCOUT_INLINE void store_bytes(void* p, I8x64 w) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), w.a);
+  _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, w.b);
+}
+template <int kShift>
+SCOUT_INLINE __m256i spread_bits(__m256i x) {
+  const __m256i four = _mm256_and_si256(_mm256_srli_epi32(x, kShift), _mm256_set1_epi32(15));
+  const __m256i wide = _mm256_mullo_epi32(four, _mm256_set1_epi32(0x00204081));
+  return _mm256_and_si256(wide, _mm256_set1_epi8(1));
+}
+// Bits kShift .. kShift + 3 of 16 words, each in a byte of its own.
+template <int kShift>
+SCOUT_INLINE I8x64 spread_bits(const void* words) {
+  const I8x64 x = load_bytes(words);
+  return {spread_bits<kShift>(x.a), spread_bits<kShift>(x.b)};
+}
 template <int kShift, int kMask>
 SCOUT_INLINE __m256i shift_and_mask(__m256i v) {
   return _mm256_and_si256(_mm256_srli_epi16(v, kShift), _mm256_set1_epi8(kMask));

@@ -19,6 +19,8 @@ namespace {
 // 24 accumulators of 32 registers each. They change the speed, never a bit of the results.
 constexpr int kTileOuts = 8, kTileRows = 3;
 constexpr int kTileQueries = 6, kTileVectors = 4;
+// Vectors of 16 outputs that the integer product holds at a time, of 2.
+constexpr int kTileVecs = 2;
 
 struct F32x16 {
   __m512 v;
@@ -120,16 +122,11 @@ SCOUT_INLINE I32x16 shift_right(I32x16 a) {  // arithmetic
   return {_mm512_srai_epi32(a.v, kBits)};
 }
 SCOUT_INLINE F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+SCOUT_INLINE void store_i8(int8_t* p, I32x16 a) {  // each fits
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
+}
 
 // ---- shuffles ----
-// Lanes 4 g .. 4 g + 3, each four times: scales of 16 values to the 4 lanes of their dot products.
-template <int kGroup>
-SCOUT_INLINE F32x16 spread(F32x16 a) {
-  constexpr int g = 4 * kGroup;
-  const __m512i index = _mm512_setr_epi32(g, g, g, g, g + 1, g + 1, g + 1, g + 1, g + 2, g + 2,
-                                          g + 2, g + 2, g + 3, g + 3, g + 3, g + 3);
-  return {_mm512_permutexvar_ps(index, a.v)};
-}
 // Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
 SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
   const __m512 swapped = _mm512_permute_ps(x.v, 0xb1);
@@ -144,29 +141,41 @@ SCOUT_INLINE I8x64 join(const int8_t* a, const int8_t* b) {  // 32 integers each
   return {_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
 }
 
-// Activations ready for dot(). vpdpbusd takes unsigned times signed, so signed weights go in as
-// w + 128 and the sums start at -128 times the activations'; integers, hence exact.
-struct DotRow {
-  __m512i q, start;
-};
-SCOUT_INLINE DotRow dot_row(const int8_t* q) {
-  const __m512i v = _mm512_loadu_si512(q);
-  const __m512i sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(-128), v);
-  return {v, _mm512_sub_epi32(_mm512_setzero_si512(), sums)};
-}
-// 16 sums of 4 neighbours; the weights of one instantiation are all unsigned or all signed.
-template <bool kSigned>
-SCOUT_INLINE I32x16 dot(I8x64 w, const DotRow& row) {
-  if constexpr (kSigned) return {_mm512_dpbusd_epi32(row.start, w.v, row.q)};
-  return {_mm512_dpbusd_epi32(_mm512_setzero_si512(), w.v, row.q)};
-}
 template <bool kSigned>
 SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   if constexpr (kSigned) return {_mm512_xor_si512(w.v, _mm512_set1_epi8(-128))};
   return w;
 }
 
+// Four values of a row of activations, for 16 rows of weights: to each lane of `sums` the products
+// of its own 4 weights. What is unsigned is at most 127; signed weights are stored as
+// dot_weights<true>(w) = w + kSignedBias.
+struct Quad {
+  __m512i v;
+};
+constexpr int kSignedBias = 128;
+constexpr bool kSignedDots = false;  // no product of their own
+SCOUT_INLINE Quad quad(const int8_t* p) {
+  int32_t four;
+  memcpy(&four, p, sizeof(four));
+  return {_mm512_set1_epi32(four)};
+}
+template <bool kSigned>
+SCOUT_INLINE I32x16 dot4(I32x16 sums, I8x64 w, Quad q) {
+  return {_mm512_dpbusd_epi32(sums.v, w.v, q.v)};
+}
+
 // ---- integers of packed weights: 64 in order, one per byte ----
+SCOUT_INLINE I8x64 load_bytes(const void* p) { return {_mm512_loadu_si512(p)}; }
+SCOUT_INLINE void store_bytes(void* p, I8x64 w) { _mm512_storeu_si512(p, w.v); }
+// Bits kShift .. kShift + 3 of 16 words, each in a byte of its own.
+template <int kShift>
+SCOUT_INLINE I8x64 spread_bits(const void* words) {
+  const __m512i x = _mm512_srli_epi32(_mm512_loadu_si512(words), kShift);
+  const __m512i four = _mm512_and_si512(x, _mm512_set1_epi32(15));
+  const __m512i wide = _mm512_mullo_epi32(four, _mm512_set1_epi32(0x00204081));
+  return {_mm512_and_si512(wide, _mm512_set1_epi8(1))};
+}
 SCOUT_INLINE __m256i load_256(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }

@@ -17,6 +17,7 @@ namespace {
 
 // 8 of 16 registers hold accumulators.
 constexpr int kTileOuts = 2, kTileRows = 1;
+constexpr int kTileVecs = 1;
 constexpr int kTileQueries = 2, kTileVectors = 1;
 
 typedef float F32x4 __attribute__((vector_size(16)));
@@ -198,16 +199,11 @@ SCOUT_INLINE I32x16 shift_right(I32x16 a) {  // arithmetic
 SCOUT_INLINE F32x16 to_float(I32x16 a) {
   return parts<F32x16>([&](int i) { return __builtin_convertvector(a.v[i], F32x4); });
 }
+SCOUT_INLINE void store_i8(int8_t* p, I32x16 a) {  // each fits
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i / 4][i % 4]);
+}
 
 // ---- shuffles ----
-// Lanes 4 g .. 4 g + 3, each four times: scales of 16 values to the 4 lanes of their dot products.
-template <int kGroup>
-SCOUT_INLINE F32x16 spread(F32x16 a) {
-  return parts<F32x16>([&](int i) {
-    const float lane = a.v[kGroup][i];
-    return F32x4{lane, lane, lane, lane};
-  });
-}
 // Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
 SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
   return parts<F32x16>([&](int i) {
@@ -229,11 +225,7 @@ SCOUT_INLINE I8x64 join(const int8_t* a, const int8_t* b) {  // 32 integers each
 struct I16x16 {
   I16x8 low, high;
 };
-// Activations ready for dot(), as 16-bit integers.
-struct DotRow {
-  I16x16 q[4];
-};
-// Each byte twice makes 16 bits; the shift leaves the sign-extended one.
+// 16 bytes. Each byte twice makes 16 bits; the shift leaves the sign-extended one.
 SCOUT_INLINE I16x16 widen(const int8_t* p) {
   const I8x16 v = load_bytes<I8x16>(p);
   const I8x16 low = __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
@@ -241,29 +233,53 @@ SCOUT_INLINE I16x16 widen(const int8_t* p) {
       __builtin_shufflevector(v, v, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15);
   return {reinterpret_cast<I16x8>(low) >> 8, reinterpret_cast<I16x8>(high) >> 8};
 }
-SCOUT_INLINE DotRow dot_row(const int8_t* q) {
-  DotRow row;
-  for (int i = 0; i < 4; ++i) row.q[i] = widen(q + 16 * i);
-  return row;
-}
-// 16 sums of 4, lanes 4 i .. 4 i + 3 of the values 16 i .. 16 i + 15. Two products fit 16 bits:
-// |w| <= 128 and |q| <= 127.
-template <bool kSigned>
-SCOUT_INLINE I32x16 dot(const I8x64& w, const DotRow& row) {
-  return parts<I32x16>([&](int i) {
-    const I16x16 wide = widen(w.v + 16 * i);
-    const I16x8 p = wide.low * row.q[i].low + wide.high * row.q[i].high;
-    // Even and odd neighbours: sign extension by shifts.
-    const I32x4 pairs = reinterpret_cast<I32x4>(p);
-    return ((pairs << 16) >> 16) + (pairs >> 16);
-  });
-}
+// Weights as dot4() takes them.
 template <bool kSigned>
 SCOUT_INLINE I8x64 dot_weights(I8x64 w) {
   return w;
 }
 
+// 4 weights of each of 16 rows times the same 4 activations.
+struct Quad {
+  I16x8 twice;
+};
+constexpr int kSignedBias = 0;
+constexpr bool kSignedDots = false;  // bytes are signed in any case
+SCOUT_INLINE Quad quad(const int8_t* p) {
+  return {I16x8{p[0], p[1], p[2], p[3], p[0], p[1], p[2], p[3]}};
+}
+template <bool kSigned>
+SCOUT_INLINE I32x16 dot4(I32x16 sums, const I8x64& w, Quad q) {
+  return parts<I32x16>([&](int i) {
+    const I16x16 wide = widen(w.v + 16 * i);
+    const I32x4 low = reinterpret_cast<I32x4>(wide.low * q.twice);
+    const I32x4 high = reinterpret_cast<I32x4>(wide.high * q.twice);
+    // Two products of a row in each word: sign extension by shifts, then the row's two words.
+    const I32x4 a = ((low << 16) >> 16) + (low >> 16);
+    const I32x4 b = ((high << 16) >> 16) + (high >> 16);
+    return sums.v[i] + __builtin_shufflevector(a, b, 0, 2, 4, 6) +
+           __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  });
+}
+
 // ---- integers of packed weights: 64 in order, one per byte ----
+SCOUT_INLINE I8x64 load_bytes(const void* p) {
+  I8x64 w;
+  memcpy(w.v, p, sizeof(w.v));
+  return w;
+}
+SCOUT_INLINE void store_bytes(void* p, const I8x64& w) { memcpy(p, w.v, sizeof(w.v)); }
+// Bits kShift .. kShift + 3 of 16 words, each in a byte of its own.
+template <int kShift>
+SCOUT_INLINE I8x64 spread_bits(const void* words) {
+  I8x64 w;
+  for (int i = 0; i < 16; ++i) {
+    uint32_t x;
+    memcpy(&x, static_cast<const uint8_t*>(words) + 4 * i, sizeof(x));
+    for (int j = 0; j < 4; ++j) w.v[4 * i + j] = static_cast<int8_t>((x >> (kShift + j)) & 1);
+  }
+  return w;
+}
 // (p[i] >> kFirst) & kMask of 32 bytes, then (p[i] >> kSecond) & kMask of the same.
 template <int kFirst, int kSecond, int kMask>
 SCOUT_INLINE I8x64 fields(const uint8_t* p) {

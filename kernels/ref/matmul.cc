@@ -21,14 +21,9 @@ namespace scout::kernels::ref {
 namespace {
 
 constexpr int64_t kRowTile = 8;
-constexpr int64_t kPiece = 256;  // columns decoded at once: a multiple of every block
-constexpr int64_t kLanes = 8;    // independent sums: column c goes to lane c % kLanes
+constexpr int64_t kLanes = 8;  // independent sums: column c goes to lane c % kLanes
 
 inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-inline const unsigned char* weight_row(const Matrix& w, int64_t row) {
-  return static_cast<const unsigned char*>(w.data) + row * w.row_bytes;
-}
 
 // The element of output o from its sum.
 inline float finish(const Matrix& w, int64_t o, double sum) {
@@ -56,12 +51,12 @@ void matmul_float(const MatmulArgs& a) {
   for (int64_t r0 = 0; r0 < a.n_rows; r0 += kRowTile) {
     const int64_t rows = min64(kRowTile, a.n_rows - r0);
     for (int64_t o = a.out_begin; o < a.out_end; ++o) {
-      const unsigned char* src = weight_row(a.w, o);
+      unsigned char room[kMostBytes];
       double lanes[kRowTile][kLanes] = {};
       for (int64_t c = 0; c < a.w.cols; c += kPiece) {
         const int64_t n = min64(kPiece, a.w.cols - c);
         float w[kPiece];
-        traits.decode(src + c / traits.block_elems * traits.block_bytes, w, n);
+        traits.decode(weight_blocks(a.w, o, c, room), w, n);
         for (int64_t r = 0; r < rows; ++r) {
           accumulate(w, a.x + (r0 + r) * a.w.cols + c, n, lanes[r]);
         }
@@ -75,23 +70,23 @@ void matmul_float(const MatmulArgs& a) {
   }
 }
 
-// One weight block as integers, with scale and minimum per kActBlock of them:
+// One weight block as integers, with scale and minimum per kActSum of them:
 // weight = scale * q - min.
 struct Unpacked {
   int8_t q[kPiece];
-  float scale[kPiece / kActBlock];
-  float min[kPiece / kActBlock];
+  float scale[kPiece / kActSum];
+  float min[kPiece / kActSum];
 };
 
 template <int64_t kElems>
 void unpack_group(const BlockI4<kElems>& b, Unpacked* u) {
   unpack_i4(b, u->q);
-  for (int64_t j = 0; j < kElems / kActBlock; ++j) u->scale[j] = i4_scale(b.scale, b.zero);
+  for (int64_t j = 0; j < kElems / kActSum; ++j) u->scale[j] = i4_scale(b.scale, b.zero);
 }
 
 void unpack(QuantType type, const void* src, Unpacked* u) {
   const int64_t elems = quant_traits(type).block_elems;
-  for (int64_t j = 0; j < elems / kActBlock; ++j) u->min[j] = 0.0f;
+  for (int64_t j = 0; j < elems / kActSum; ++j) u->min[j] = 0.0f;
   switch (type) {
     case QuantType::kQ8_0: {
       const BlockQ8_0& b = *static_cast<const BlockQ8_0*>(src);
@@ -208,34 +203,40 @@ void unpack(QuantType type, const void* src, Unpacked* u) {
   }
 }
 
-inline int32_t dot_block(const int8_t* w, const int8_t* x) {
+// kActSum columns of row r of a panel of t rows.
+inline int32_t dot_block(const int8_t* w, const int8_t* x, int64_t t) {
   int32_t sum = 0;
-  for (int64_t i = 0; i < kActBlock; ++i) sum += w[i] * x[i];
+  for (int64_t i = 0; i < kActSum; ++i) sum += w[i] * x[i / 4 * 4 * t + i % 4];
   return sum;
 }
 
 void matmul_integer(const MatmulArgs& a) {
   const QuantTraits& traits = quant_traits(a.w.type);
-  const int64_t act_cols = a.w.cols / kActBlock;
-  const int64_t act_per_block = traits.block_elems / kActBlock;
-  for (int64_t r0 = 0; r0 < a.n_rows; r0 += kRowTile) {
-    const int64_t rows = min64(kRowTile, a.n_rows - r0);
+  const int64_t per_block = traits.block_elems / kActSum;
+  for (int64_t r0 = 0; r0 < a.n_rows; r0 += kPanelRows) {
+    const int64_t t = min64(kPanelRows, a.n_rows - r0);
+    const QuantRows x = rows_from(a.xq, r0, a.w.cols);
     for (int64_t o = a.out_begin; o < a.out_end; ++o) {
-      const unsigned char* src = weight_row(a.w, o);
-      double totals[kRowTile] = {};
+      unsigned char room[kMostBytes];
+      const unsigned char* src = room;
+      double totals[kPanelRows] = {};
       for (int64_t b = 0; b < a.w.cols / traits.block_elems; ++b) {
+        const int64_t c = b * traits.block_elems;
+        if (c % kPiece == 0) src = weight_blocks(a.w, o, c, room);
         Unpacked u;
-        unpack(a.w.type, src + b * traits.block_bytes, &u);
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t act = (r0 + r) * act_cols + b * act_per_block;
-          for (int64_t j = 0; j < act_per_block; ++j) {
-            const int32_t dot = dot_block(u.q + j * kActBlock, a.xq.q + (act + j) * kActBlock);
-            const double scale = static_cast<double>(u.scale[j]) * a.xq.scale[act + j];
-            totals[r] += scale * dot - static_cast<double>(u.min[j]) * a.xq.sum[act + j];
+        unpack(a.w.type, src + c % kPiece / traits.block_elems * traits.block_bytes, &u);
+        for (int64_t j = 0; j < per_block; ++j) {
+          const int64_t at = b * per_block + j;
+          for (int64_t r = 0; r < t; ++r) {
+            const int8_t* q = x.q + at * kActSum * t + 4 * r;
+            const double dot = dot_block(u.q + j * kActSum, q, t);
+            const double min = static_cast<double>(u.min[j]) * x.sum[at * t + r];
+            const double scale = x.scale[at * kActSum / x.block * t + r];
+            totals[r] += scale * (static_cast<double>(u.scale[j]) * dot - min);
           }
         }
       }
-      for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t r = 0; r < t; ++r) {
         a.y[(r0 + r) * a.y_stride + o] = finish(a.w, o, totals[r]);
       }
     }

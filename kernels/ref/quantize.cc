@@ -1,4 +1,4 @@
-// Activations to 8 bits, in blocks of kActBlock. SPDX-License-Identifier: Apache-2.0
+// Activations to 8 bits, in panels. SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
 #include "kernels/ref/ops.h"
@@ -6,44 +6,54 @@
 namespace scout::kernels::ref {
 namespace {
 
-constexpr double kSmallestScale = 1.17549435e-38;  // below it float32 loses bits: the block is zero
+constexpr float kSmallestScale = 1.17549435e-38f;  // below it float32 loses bits: the block is zero
 
-void quantize_block(const float* x, int8_t* q, float* scale, float* sum) {
-  double largest = 0.0;
+// n values of a row to 4-byte words `stride` bytes apart. Returns the scale.
+float quantize_block(const float* x, int64_t n, int8_t* q, int64_t stride) {
+  float largest = 0.0f;
   double total = 0.0;  // of magnitudes: infinite or NaN when any value is
-  for (int64_t i = 0; i < kActBlock; ++i) {
-    const double magnitude = std::fabs(static_cast<double>(x[i]));
+  for (int64_t i = 0; i < n; ++i) {
+    const float magnitude = std::fabs(x[i]);
     if (magnitude > largest) largest = magnitude;
     total += magnitude;
+    q[i / 4 * stride + i % 4] = 0;
   }
-  if (!std::isfinite(total)) {
-    // A broken value must reach the output, not vanish in rounding.
-    for (int64_t i = 0; i < kActBlock; ++i) q[i] = 0;
-    *scale = *sum = NAN;
-    return;
+  // A broken value must reach the output, not vanish in rounding.
+  if (!std::isfinite(total)) return NAN;
+  const float scale = largest / 127.0f;
+  if (scale < kSmallestScale) return 0.0f;
+  const float inverse = 127.0f / largest;
+  for (int64_t i = 0; i < n; ++i) {
+    q[i / 4 * stride + i % 4] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
   }
-  const double step = largest / 127.0;
-  if (step < kSmallestScale) {
-    for (int64_t i = 0; i < kActBlock; ++i) q[i] = 0;
-    *scale = *sum = 0.0f;
-    return;
+  return scale;
+}
+
+void quantize_panel(const float* x, int64_t cols, int64_t t, const QuantRows& out) {
+  const int64_t padded = act_padded(cols);
+  for (int64_t r = 0; r < t; ++r) {
+    const float* row = x + r * cols;
+    int8_t* q = out.q + 4 * r;
+    for (int64_t c = 0; c < padded; c += out.block) {
+      const int64_t n = cols - c < out.block ? (cols - c > 0 ? cols - c : 0) : out.block;
+      for (int64_t i = n; i < out.block; ++i) q[(c + i) / 4 * 4 * t + (c + i) % 4] = 0;
+      out.scale[c / out.block * t + r] = quantize_block(row + c, n, q + c * t, 4 * t);
+    }
+    for (int64_t c = 0; c < padded; c += kActSum) {
+      int32_t total = 0;
+      for (int64_t i = c; i < c + kActSum; ++i) total += q[i / 4 * 4 * t + i % 4];
+      out.sum[c / kActSum * t + r] = total;
+    }
   }
-  int32_t q_sum = 0;
-  for (int64_t i = 0; i < kActBlock; ++i) {
-    q[i] = static_cast<int8_t>(std::nearbyint(x[i] / step));
-    q_sum += q[i];
-  }
-  *scale = static_cast<float>(step);
-  *sum = static_cast<float>(*scale * static_cast<double>(q_sum));
 }
 
 }  // namespace
 
 void quantize(const QuantizeArgs& a) {
-  const int64_t blocks = a.cols / kActBlock;
-  for (int64_t i = a.row_begin * blocks; i < a.row_end * blocks; ++i) {
-    const int64_t first = i * kActBlock;
-    quantize_block(a.x + first, a.out.q + first, a.out.scale + i, a.out.sum + i);
+  for (int64_t p = a.panel_begin; p < a.panel_end; ++p) {
+    const int64_t row = p * kPanelRows;
+    const int64_t t = a.n_rows - row < kPanelRows ? a.n_rows - row : kPanelRows;
+    quantize_panel(a.x + row * a.cols, a.cols, t, rows_from(a.out, row, a.cols));
   }
 }
 

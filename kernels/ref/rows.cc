@@ -14,10 +14,13 @@ void add(const AddArgs& a) {
 }
 
 void gather(const GatherArgs& a) {
-  const unsigned char* data = static_cast<const unsigned char*>(a.w.data);
   const QuantTraits& traits = quant_traits(a.w.type);
   for (int64_t r = a.row_begin; r < a.row_end; ++r) {
-    traits.decode(data + a.ids[r] * a.w.row_bytes, a.y + r * a.w.cols, a.w.cols);
+    for (int64_t c = 0; c < a.w.cols; c += kPiece) {
+      unsigned char room[kMostBytes];
+      const int64_t n = a.w.cols - c < kPiece ? a.w.cols - c : kPiece;
+      traits.decode(weight_blocks(a.w, a.ids[r], c, room), a.y + r * a.w.cols + c, n);
+    }
     if (a.w.row_scale == nullptr) continue;
     const float scale = a.w.row_scale[a.ids[r]];
     for (int64_t i = r * a.w.cols; i < (r + 1) * a.w.cols; ++i) a.y[i] *= scale;

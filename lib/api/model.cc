@@ -32,8 +32,8 @@ scout_status scout_model_load(const char* path, const scout_model_options* optio
     scout_model_options o;
     scout_model_options_init(&o);
     SCOUT_RETURN_IF_ERROR(scout::api::ReadOptions(options, "scout_model_options", sizeof o, &o));
-    constexpr uint32_t kFlags =
-        SCOUT_MODEL_METADATA_ONLY | SCOUT_MODEL_DIGEST | SCOUT_MODEL_FRESH_DIGEST;
+    constexpr uint32_t kFlags = SCOUT_MODEL_METADATA_ONLY | SCOUT_MODEL_DIGEST |
+                                SCOUT_MODEL_FRESH_DIGEST | SCOUT_MODEL_FILE_LAYOUT;
     if ((o.flags & ~kFlags) != 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("scout_model_options.flags has unknown bits: ", o.flags));
@@ -48,6 +48,7 @@ scout_status scout_model_load(const char* path, const scout_model_options* optio
     load.metadata_only = (o.flags & SCOUT_MODEL_METADATA_ONLY) != 0;
     load.digest = (o.flags & SCOUT_MODEL_DIGEST) != 0;
     load.fresh_digest = (o.flags & SCOUT_MODEL_FRESH_DIGEST) != 0;
+    load.file_layout = (o.flags & SCOUT_MODEL_FILE_LAYOUT) != 0;
     if (o.cache_dir != nullptr) load.cache_dir = o.cache_dir;
     load.n_threads = o.n_threads;
     load.overrides.temperature_tuning = o.temperature_tuning;

@@ -20,14 +20,14 @@ void Forward::Ffn(const LayerWeights& weights, const LayerConfig& config, int64_
 void Forward::DenseFfn(const FfnWeights& ffn, int64_t n_rows) {
   const int64_t width = ffn.gate.rows, hidden = config_.hidden;
   const kernels::Backend& backend = ops_.backend();
-  if (ops_.Quantises(ffn.gate) || ops_.Quantises(ffn.up)) ops_.Quantise(*stream_norm_, 0, n_rows);
+  ops_.Quantise(*stream_norm_, ops_.Form(ffn.gate) | ops_.Form(ffn.up), 0, n_rows);
   const LinearTask in[] = {{&ffn.gate, stream_norm_, 0, n_rows, gate_.get(), width},
                            {&ffn.up, stream_norm_, 0, n_rows, up_.get(), width}};
   ops_.Linear(in, 2);
   ops_.ForRange(n_rows, 16 * width, [&](int64_t begin, int64_t end) {
     backend.swiglu({gate_.get(), up_.get(), act_.f32(), width, width, begin, end});
   });
-  if (ops_.Quantises(ffn.down)) ops_.Quantise(act_, 0, n_rows);
+  ops_.Quantise(act_, ops_.Form(ffn.down), 0, n_rows);
   const LinearTask out{&ffn.down, &act_, 0, n_rows, delta_.get(), hidden};
   ops_.Linear(&out, 1);
   ops_.ForRange(n_rows, hidden, [&](int64_t begin, int64_t end) {
@@ -38,13 +38,12 @@ void Forward::DenseFfn(const FfnWeights& ffn, int64_t n_rows) {
 void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
   const int64_t hidden = config_.hidden, width = config_.expert_ffn, shared = config_.shared_ffn;
   const kernels::Backend& backend = ops_.backend();
-  const FfnWeights& first = weights.experts[0];
-  const bool quantise_shared =
-      ops_.Quantises(weights.shared.gate) || ops_.Quantises(weights.shared.up);
-  const bool quantise_in = ops_.Quantises(first.gate) || ops_.Quantises(first.up);
 
   // Router, then rows times gate, sorted by expert.
-  if (quantise_shared || ops_.Quantises(weights.router)) ops_.Quantise(*stream_norm_, 0, n_rows);
+  ops_.Quantise(
+      *stream_norm_,
+      ops_.Form(weights.shared.gate) | ops_.Form(weights.shared.up) | ops_.Form(weights.router), 0,
+      n_rows);
   const LinearTask route{&weights.router, stream_norm_,  0,
                          n_rows,          router_.get(), config_.n_experts};
   ops_.Linear(&route, 1);
@@ -60,7 +59,17 @@ void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
     }
     backend.scale_rows({expert_in_.f32(), row_scale_.get(), expert_in_.f32(), hidden, begin, end});
   });
-  if (quantise_in) ops_.Quantise(expert_in_, 0, n_plan);
+  ranges_.clear();
+  int in_forms = kNoForm, out_forms = kNoForm;
+  for (int64_t e = 0; e < plan_.n_experts(); ++e) {
+    if (plan_.end(e) == plan_.begin(e)) continue;
+    ranges_.push_back({plan_.begin(e), plan_.end(e) - plan_.begin(e)});
+    const FfnWeights& expert = weights.experts[e];
+    in_forms |= ops_.Form(expert.gate) | ops_.Form(expert.up);
+    out_forms |= ops_.Form(expert.down);
+  }
+  const int64_t n_ranges = static_cast<int64_t>(ranges_.size());
+  ops_.QuantiseRanges(expert_in_, in_forms, ranges_.data(), n_ranges);
 
   // Gate and up of the shared expert and of every expert that has rows: one task list.
   tasks_.clear();
@@ -81,13 +90,13 @@ void Forward::MoeFfn(const LayerWeights& weights, int64_t n_rows) {
     ops_.ForRange(n_rows, 16 * shared, [&](int64_t begin, int64_t end) {
       backend.swiglu({gate_.get(), up_.get(), act_shared_.f32(), shared, shared, begin, end});
     });
-    if (ops_.Quantises(weights.shared.down)) ops_.Quantise(act_shared_, 0, n_rows);
+    ops_.Quantise(act_shared_, ops_.Form(weights.shared.down), 0, n_rows);
   }
   ops_.ForRange(n_plan, 16 * width, [&](int64_t begin, int64_t end) {
     backend.swiglu(
         {expert_gate_.get(), expert_up_.get(), expert_act_.f32(), width, width, begin, end});
   });
-  if (ops_.Quantises(first.down)) ops_.Quantise(expert_act_, 0, n_plan);
+  ops_.QuantiseRanges(expert_act_, out_forms, ranges_.data(), n_ranges);
 
   // Down projections, again one task list; then each row adds its experts, best first.
   tasks_.clear();

@@ -12,22 +12,18 @@
 namespace scout {
 namespace {
 
-// Whether any matrix of the model takes 8-bit activations.
-bool AnyQuantised(const ParallelOps& ops, const Model& model) {
+// The 8-bit forms of activations that the model's matrices take.
+int AllForms(const ParallelOps& ops, const Model& model) {
   auto ffn = [&](const FfnWeights& f) {
-    return ops.Quantises(f.gate) || ops.Quantises(f.up) || ops.Quantises(f.down);
+    return ops.Form(f.gate) | ops.Form(f.up) | ops.Form(f.down);
   };
-  if (ops.Quantises(model.head())) return true;
+  int forms = ops.Form(model.head());
   for (const LayerWeights& l : model.layers()) {
-    if (ops.Quantises(l.wq) || ops.Quantises(l.wk) || ops.Quantises(l.wv) || ops.Quantises(l.wo) ||
-        ops.Quantises(l.router) || ffn(l.dense) || ffn(l.shared)) {
-      return true;
-    }
-    for (const FfnWeights& e : l.experts) {
-      if (ffn(e)) return true;
-    }
+    forms |= ops.Form(l.wq) | ops.Form(l.wk) | ops.Form(l.wv) | ops.Form(l.wo) |
+             ops.Form(l.router) | ffn(l.dense) | ffn(l.shared);
+    for (const FfnWeights& e : l.experts) forms |= ffn(e);
   }
-  return false;
+  return forms;
 }
 
 // Adds the time since it was made or last told to a stage.
@@ -58,7 +54,7 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   const int64_t t = options.max_rows;
   const int64_t hidden = config_.hidden, d = config_.head_dim;
   const int64_t q_dim = config_.n_heads * d, kv_dim = config_.n_kv_heads * d;
-  const bool quant = AnyQuantised(ops_, *model_);
+  const int forms = AllForms(ops_, *model_);
   const bool moe = config_.n_moe_layers() > 0;
   const bool dense = config_.n_moe_layers() < config_.n_layers;
   const int64_t p = moe ? t * config_.n_experts_used : 0;
@@ -72,12 +68,12 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   head_out_ = AlignedBuffer<float>(std::min(t, kHeadRows) * config_.vocab);
   h_ = AlignedBuffer<float>(t * hidden);
   h_wanted_ = AlignedBuffer<float>(t * hidden);
-  norm_ = ActivationBuffer(t, hidden, quant);
-  norm_wanted_ = ActivationBuffer(t, hidden, quant);
+  norm_ = ActivationBuffer(t, hidden, forms);
+  norm_wanted_ = ActivationBuffer(t, hidden, forms);
   q_ = AlignedBuffer<float>(t * q_dim);
   k_ = AlignedBuffer<float>(t * kv_dim);
   v_ = AlignedBuffer<float>(t * kv_dim);
-  attention_ = ActivationBuffer(t, q_dim, quant);
+  attention_ = ActivationBuffer(t, q_dim, forms);
   delta_ = AlignedBuffer<float>(t * hidden);
   cos_sin_ = AlignedBuffer<float>(t * d);
   cos_sin_wanted_ = AlignedBuffer<float>(t * d);
@@ -90,17 +86,18 @@ Forward::Forward(std::shared_ptr<const Model> model, const kernels::Backend* bac
   const int64_t plain_ffn = std::max(dense ? config_.dense_ffn : 0, moe ? config_.shared_ffn : 0);
   gate_ = AlignedBuffer<float>(t * plain_ffn);
   up_ = AlignedBuffer<float>(t * plain_ffn);
-  if (dense) act_ = ActivationBuffer(t, config_.dense_ffn, quant);
+  if (dense) act_ = ActivationBuffer(t, config_.dense_ffn, forms);
   if (moe) {
-    act_shared_ = ActivationBuffer(t, config_.shared_ffn, quant);
+    act_shared_ = ActivationBuffer(t, config_.shared_ffn, forms);
     router_ = AlignedBuffer<float>(t * config_.n_experts);
-    expert_in_ = ActivationBuffer(p, hidden, quant);
+    expert_in_ = ActivationBuffer(p, hidden, forms);
     expert_gate_ = AlignedBuffer<float>(p * config_.expert_ffn);
     expert_up_ = AlignedBuffer<float>(p * config_.expert_ffn);
-    expert_act_ = ActivationBuffer(p, config_.expert_ffn, quant);
+    expert_act_ = ActivationBuffer(p, config_.expert_ffn, forms);
     expert_out_ = AlignedBuffer<float>(p * hidden);
   }
   tasks_.reserve(static_cast<size_t>(2 * config_.n_experts + 4));
+  ranges_.reserve(static_cast<size_t>(config_.n_experts));
 }
 
 void Forward::Run(Step* step) {
@@ -220,9 +217,7 @@ void Forward::KeysAndValues(const Step& step, int64_t layer) {
   const kernels::Backend& backend = ops_.backend();
   const bool global = config_.layers[layer].global;
   const float eps = static_cast<float>(config_.rms_eps);
-  if (ops_.Quantises(w.wk) || ops_.Quantises(w.wv) || ops_.Quantises(w.wq)) {
-    ops_.Quantise(norm_, 0, all_.n);
-  }
+  ops_.Quantise(norm_, ops_.Form(w.wk) | ops_.Form(w.wv) | ops_.Form(w.wq), 0, all_.n);
   const LinearTask tasks[] = {{&w.wk, &norm_, 0, all_.n, k_.get(), heads * d},
                               {&w.wv, &norm_, 0, all_.n, v_.get(), heads * d}};
   ops_.Linear(tasks, 2);
@@ -270,7 +265,7 @@ void Forward::CompactWanted(const Step& step) {
       ++to;
     }
   }
-  if (ops_.Quantises(model_->layers().back().wq)) ops_.Quantise(norm_wanted_, 0, to);
+  ops_.Quantise(norm_wanted_, ops_.Form(model_->layers().back().wq), 0, to);
 }
 
 // Queries of the active rows: rotated and normed in chunked layers, tempered in global ones, and
@@ -351,7 +346,7 @@ void Forward::Attention(const Step& step, int64_t layer, ActiveRows* rows) {
     ops_.pool()->Run(span_tasks_.back(), std::ref(run));
   }
 
-  if (ops_.Quantises(w.wo)) ops_.Quantise(attention_, 0, rows->n);
+  ops_.Quantise(attention_, ops_.Form(w.wo), 0, rows->n);
   const LinearTask task{&w.wo, &attention_, 0, rows->n, delta_.get(), config_.hidden};
   ops_.Linear(&task, 1);
   ops_.ForRange(rows->n, config_.hidden, [&](int64_t begin, int64_t end) {
@@ -364,7 +359,6 @@ void Forward::Attention(const Step& step, int64_t layer, ActiveRows* rows) {
 void Forward::Logits(const Step& step) {
   ops_.RmsNorm(stream_, model_->final_norm(), static_cast<float>(config_.rms_eps),
                stream_norm_->f32(), wanted_.n, config_.hidden);
-  if (ops_.Quantises(model_->head())) ops_.Quantise(*stream_norm_, 0, wanted_.n);
   const int64_t vocab = config_.vocab;
   auto target = [&](int64_t row) {
     const auto& begin = wanted_.span_begin;
@@ -376,6 +370,7 @@ void Forward::Logits(const Step& step) {
     for (end = begin + 1; end < wanted_.n && target(end) == out + (end - begin) * vocab;) ++end;
     const bool direct = end == wanted_.n || end - begin >= kHeadRows;
     if (!direct) end = std::min(wanted_.n, begin + kHeadRows);
+    ops_.Quantise(*stream_norm_, ops_.Form(model_->head()), begin, end - begin);
     const LinearTask task{
         &model_->head(), stream_norm_, begin, end - begin, direct ? out : head_out_.get(), vocab};
     ops_.Linear(&task, 1);

@@ -100,6 +100,7 @@ class Forward {
   AlignedBuffer<float> expert_out_;               // (P, hidden)
   MoePlan plan_;
   std::vector<LinearTask> tasks_;
+  std::vector<RowRange> ranges_;     // rows of each expert that has some
   std::vector<int64_t> span_tasks_;  // (spans + 1)
   AlignedBuffer<float> head_out_;    // (kHeadRows, vocab)
 

@@ -16,10 +16,14 @@ namespace scout {
 struct LinearTask {
   const kernels::Matrix* w = nullptr;
   const ActivationBuffer* x = nullptr;
-  int64_t x_row = 0;  // first row of x
+  int64_t x_row = 0;  // first row of x; these rows were quantised together, if at all
   int64_t n_rows = 0;
   float* y = nullptr;  // (n_rows, y_stride)
   int64_t y_stride = 0;
+};
+
+struct RowRange {
+  int64_t begin = 0, n = 0;
 };
 
 class ParallelOps {
@@ -31,9 +35,10 @@ class ParallelOps {
   ThreadPool* pool() const { return pool_; }
   int n_threads() const { return pool_->n_threads(); }
 
-  // Whether a matrix takes 8-bit activations.
-  bool Quantises(const kernels::Matrix& w) const {
-    return !exact_ && w.data != nullptr && !kernels::quant_traits(w.type).is_float;
+  // The 8-bit form of activations that a matrix takes, if it takes one.
+  int Form(const kernels::Matrix& w) const {
+    if (exact_ || w.data == nullptr || kernels::quant_traits(w.type).is_float) return kNoForm;
+    return kernels::act_block(w.type) == kernels::kFineBlock ? kFineForm : kCoarseForm;
   }
   // body(begin, end) over slices of [0, n); `cost` is the rough work of one item in operations.
   template <typename Body>
@@ -48,8 +53,13 @@ class ParallelOps {
   }
   // Matrix products, all in one parallel region. Inputs that need it are quantised already.
   void Linear(const LinearTask* tasks, int64_t n_tasks);
-  // 8-bit form of rows [row, row + n_rows) of x.
-  void Quantise(const ActivationBuffer& x, int64_t row, int64_t n_rows);
+  // 8-bit forms of rows of x. Each range is quantised together: a LinearTask takes a whole one.
+  void QuantiseRanges(const ActivationBuffer& x, int forms, const RowRange* ranges,
+                      int64_t n_ranges);
+  void Quantise(const ActivationBuffer& x, int forms, int64_t row, int64_t n_rows) {
+    const RowRange range{row, n_rows};
+    QuantiseRanges(x, forms, &range, 1);
+  }
   void RmsNorm(const float* x, const float* weight, float eps, float* y, int64_t n_rows,
                int64_t dim);
 
@@ -57,7 +67,9 @@ class ParallelOps {
 
  private:
   static constexpr int64_t kMinTask = 32768;  // operations worth waking a thread for
-  static constexpr int64_t kOutBlock = 64;    // outputs of a matrix per task
+  // Outputs of a matrix per task: whole groups of interleaved rows, so many that the rows' panels
+  // are read from the L2 cache more often than from beyond it, so few that no thread waits long.
+  static constexpr int64_t kMostOuts = 128;
   const kernels::Backend* backend_;
   ThreadPool* pool_;
   bool exact_;

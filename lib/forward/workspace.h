@@ -31,31 +31,38 @@ class AlignedBuffer {
   T* data_ = nullptr;
 };
 
-// Rows of activations as f32 and, where a quantised matrix follows, as 8-bit blocks.
+// Which 8-bit forms of activations are needed: bits.
+enum ActForm : int { kNoForm = 0, kCoarseForm = 1, kFineForm = 2 };
+
+// Rows of activations as f32 and, where a quantised matrix follows, in 8 bits.
 class ActivationBuffer {
  public:
   ActivationBuffer() = default;
-  ActivationBuffer(int64_t n_rows, int64_t cols, bool quantised)
-      : cols_(cols), f32_(n_rows * cols) {
-    if (!quantised) return;
-    const int64_t blocks = n_rows * (cols / kernels::kActBlock);
-    q_ = AlignedBuffer<int8_t>(n_rows * cols);
-    scale_ = AlignedBuffer<float>(blocks);
-    sum_ = AlignedBuffer<float>(blocks);
+  // forms: of ActForm.
+  ActivationBuffer(int64_t n_rows, int64_t cols, int forms) : cols_(cols), f32_(n_rows * cols) {
+    const int64_t n = n_rows * kernels::act_padded(cols);
+    if ((forms & kCoarseForm) != 0) coarse_ = Form(n, kernels::kCoarseBlock);
+    if ((forms & kFineForm) != 0) fine_ = Form(n, kernels::kFineBlock);
   }
   float* f32(int64_t row = 0) const { return f32_.get() + row * cols_; }
   int64_t cols() const { return cols_; }
-  kernels::QuantRows quant(int64_t row = 0) const {
-    const int64_t block = row * (cols_ / kernels::kActBlock);
-    return {q_.get() + row * cols_, scale_.get() + block, sum_.get() + block};
+  // Of rows that were quantised together, `row` being their first. block: of the activations.
+  kernels::QuantRows quant(int64_t row, int64_t block) const {
+    const Form& form = block == kernels::kFineBlock ? fine_ : coarse_;
+    return kernels::rows_from({form.q.get(), form.scale.get(), form.sum.get(), block}, row, cols_);
   }
-  bool can_quantise() const { return q_.get() != nullptr; }
 
  private:
+  struct Form {
+    Form() = default;
+    Form(int64_t n, int64_t block) : q(n), scale(n / block), sum(n / kernels::kActSum) {}
+    AlignedBuffer<int8_t> q;
+    AlignedBuffer<float> scale;
+    AlignedBuffer<int32_t> sum;
+  };
   int64_t cols_ = 0;
   AlignedBuffer<float> f32_;
-  AlignedBuffer<int8_t> q_;
-  AlignedBuffer<float> scale_, sum_;
+  Form coarse_, fine_;
 };
 
 }  // namespace scout

@@ -123,6 +123,9 @@ class ModelBuilder {
     LogTokenizer();
     ReadOptions read{.progress = options_.progress, .n_threads = options_.n_threads};
     read.digest = !known;
+    read.interleave = !options_.file_layout;
+    // An embedding that is no head as well is only ever looked up, row by row.
+    if (!model_->config_.tied_embeddings) read.in_rows = &weights.embedding;
     if (!options_.metadata_only) {
       SCOUT_ASSIGN_OR_RETURN(ReadResult result, ReadWeights(plan, read));
       if (!known) digest = std::move(result.digest);

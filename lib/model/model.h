@@ -53,6 +53,7 @@ struct LoadOptions {
   bool metadata_only = false;
   bool digest = false;        // with metadata_only: read the weights for their digest
   bool fresh_digest = false;  // whatever the cache says
+  bool file_layout = false;   // keep blocks as the files have them instead of interleaving them
   std::string cache_dir;      // of digests; empty: none
   int64_t n_threads = 0;      // that read; 0: what suits the machine and the size
   ConfigOverrides overrides;

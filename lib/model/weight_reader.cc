@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "kernels/quant/interleave.h"
 #include "lib/model/repack.h"
 #include "lib/util/cores.h"
 #include "lib/util/digest.h"
@@ -80,7 +81,10 @@ class Job {
     const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
     drop_cache_ = total_ > memory / 2;
     if (keep) {
-      for (const WeightItem& item : plan.items()) AddTasks(item);
+      for (const WeightItem& item : plan.items()) {
+        ChooseLayout(item);
+        AddTasks(item);
+      }
     } else {
       for (const TensorEntry* source : sources_) AddSegments(*source, nullptr);
     }
@@ -120,7 +124,7 @@ class Job {
       if (item.kind == WeightItem::Kind::kVector) *item.vector = reinterpret_cast<float*>(data);
       for (kernels::Matrix* target : item.targets) {
         target->data = data;
-        data += target->rows * target->row_bytes;
+        data += MatrixBytes(*target);
       }
       if (item.kind == WeightItem::Kind::kFloat8) {
         item.targets[0]->row_scale = reinterpret_cast<const float*>(
@@ -152,6 +156,18 @@ class Job {
     int64_t segment = 0;
     uint8_t* data = nullptr;  // the item's buffer
   };
+
+  void ChooseLayout(const WeightItem& item) const {
+    if (!options_.interleave || item.targets.empty()) return;
+    const kernels::Matrix& first = *item.targets[0];
+    if (&first == options_.in_rows || !kernels::can_interleave(first.type)) return;
+    const bool is_int4 =
+        item.kind == WeightItem::Kind::kPacked || item.kind == WeightItem::Kind::kAwq;
+    if (item.kind != WeightItem::Kind::kRows && !is_int4) return;
+    for (kernels::Matrix* target : item.targets) {
+      target->layout = kernels::MatrixLayout::kInterleaved;
+    }
+  }
 
   void AddSegments(const TensorEntry& entry, const WeightItem* item) {
     for (int64_t i = 0; i < SegmentsOf(entry).count(); ++i) tasks_.push_back({&entry, item, i});
@@ -221,8 +237,12 @@ class Job {
     }
     switch (task.item->kind) {
       case WeightItem::Kind::kRows:
-        SCOUT_RETURN_IF_ERROR(
-            ReadSegment(entry, task.segment, task.data + segments.offset(task.segment)));
+        if (task.item->targets[0]->layout == kernels::MatrixLayout::kInterleaved) {
+          SCOUT_RETURN_IF_ERROR(ReadInterleaved(task, worker));
+        } else {
+          SCOUT_RETURN_IF_ERROR(
+              ReadSegment(entry, task.segment, task.data + segments.offset(task.segment)));
+        }
         break;
       case WeightItem::Kind::kTransposed:
         SCOUT_RETURN_IF_ERROR(ReadTransposed(task, worker));
@@ -237,6 +257,17 @@ class Job {
         return ReadFloat8(task, worker);
     }
     return Done(bytes, worker);
+  }
+
+  absl::Status ReadInterleaved(const Task& task, int worker) {
+    const Segments segments = SegmentsOf(*task.entry);
+    const kernels::Matrix& m = *task.item->targets[0];  // all of one shape
+    uint8_t* piece = Scratch(worker, segments.bytes(task.segment));
+    SCOUT_RETURN_IF_ERROR(ReadSegment(*task.entry, task.segment, piece));
+    kernels::interleave_rows(m.type, piece, m.row_bytes, segments.first(task.segment),
+                             segments.height(task.segment), m.cols,
+                             task.data + segments.matrix(task.segment) * MatrixBytes(m));
+    return absl::OkStatus();
   }
 
   // Rows of the source become columns of the targets.
@@ -344,17 +375,27 @@ class Job {
     SCOUT_RETURN_IF_ERROR(CheckShape(item, worker));
     SCOUT_RETURN_IF_ERROR(ReadGroupScales(item, worker, &scales));
     const Segments segments = SegmentsOf(*task.entry);
+    const bool interleaved = m.layout == kernels::MatrixLayout::kInterleaved;
+    uint8_t* rows = task.data;
+    if (interleaved) {
+      std::vector<uint8_t>& part = scratch_[static_cast<size_t>(worker)].part;
+      part.resize(static_cast<size_t>(m.rows * m.row_bytes));
+      rows = part.data();
+    }
     for (int64_t i = 0; i < segments.count(); ++i) {
       if (stop_.load(std::memory_order_relaxed)) return absl::OkStatus();
       uint8_t* piece = Scratch(worker, segments.bytes(i));
       SCOUT_RETURN_IF_ERROR(ReadSegment(*task.entry, i, piece));
       const int64_t first = segments.first(i), height = segments.height(i);
       if (item.kind == WeightItem::Kind::kPacked) {
-        PackRows(piece, scales, m.type, first, height, task.data + first * m.row_bytes);
+        PackRows(piece, scales, m.type, first, height, rows + first * m.row_bytes);
       } else {
-        PackAwqColumns(piece, scales, m.type, first, height, m.rows, m.cols, task.data);
+        PackAwqColumns(piece, scales, m.type, first, height, m.rows, m.cols, rows);
       }
       SCOUT_RETURN_IF_ERROR(Done(segments.bytes(i), worker));
+    }
+    if (interleaved) {
+      kernels::interleave_rows(m.type, rows, m.row_bytes, 0, m.rows, m.cols, task.data);
     }
     return absl::OkStatus();
   }

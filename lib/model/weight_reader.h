@@ -22,6 +22,9 @@ struct ReadOptions {
   Progress progress;      // bytes of the bound tensors; on the calling thread; may be null
   int64_t n_threads = 0;  // 0: a core each, no more than the bytes are worth
   bool digest = true;
+  // Matrices with blocks of integers are interleaved (kernels/quant/interleave.h) but for this one.
+  bool interleave = false;
+  const kernels::Matrix* in_rows = nullptr;
 };
 
 struct ReadResult {

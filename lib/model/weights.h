@@ -43,6 +43,9 @@ struct WeightItem {
   int64_t row_scale_offset() const;
 };
 
+// Bytes of a matrix's data in its layout, without row_scale.
+int64_t MatrixBytes(const kernels::Matrix& matrix);
+
 class WeightPlan {
  public:
   // Both must outlive the plan.

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/quant/interleave.h"
 #include "lib/format/byte_source.h"
 #include "lib/model/weights.h"
 
@@ -54,17 +55,27 @@ int64_t WeightItem::row_scale_offset() const {
   return (entry->nbytes + kAlign - 1) / kAlign * kAlign;
 }
 
+int64_t MatrixBytes(const kernels::Matrix& m) {
+  return m.layout == kernels::MatrixLayout::kRows
+             ? m.rows * m.row_bytes
+             : kernels::interleaved_bytes(m.type, m.rows, m.cols);
+}
+
 int64_t WeightItem::bytes_held() const {
   constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
   switch (kind) {
-    case Kind::kRows:
+    case Kind::kRows: {
+      int64_t bytes = 0;
+      for (const kernels::Matrix* target : targets) bytes += MatrixBytes(*target);
+      return bytes;
+    }
     case Kind::kTransposed:
       return entry->nbytes;
     case Kind::kVector:
       return entry->n_elements() * kFloat;
     case Kind::kPacked:
     case Kind::kAwq:
-      return targets[0]->rows * targets[0]->row_bytes;
+      return MatrixBytes(*targets[0]);
     case Kind::kFloat8:
       return row_scale_offset() + targets[0]->rows * kFloat;
   }

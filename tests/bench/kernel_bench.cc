@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels/quant/interleave.h"
 
 namespace {
 
@@ -140,11 +141,11 @@ std::vector<float> wave(size_t n) {
 }
 
 constexpr int64_t kCols = 5120;
-constexpr int64_t kMostRows = 64;
+constexpr int64_t kMostRows = 512;
 
 struct Weights {
-  std::vector<uint8_t> bytes;
-  Matrix matrix;
+  std::vector<uint8_t> bytes, interleaved;
+  Matrix matrix, grouped;  // grouped: the interleaved form, where the type has one
 };
 
 // At least `bytes` of weights: a few encoded rows, repeated.
@@ -161,32 +162,51 @@ Weights make_weights(QuantType type, int64_t bytes) {
            static_cast<size_t>(kDistinct * row_bytes));
   }
   w.matrix = {w.bytes.data(), type, rows, kCols, row_bytes};
+  if (can_interleave(type)) {
+    w.interleaved.resize(static_cast<size_t>(interleaved_bytes(type, rows, kCols)) + 64);
+    uint8_t* data = w.interleaved.data();
+    while (reinterpret_cast<uintptr_t>(data) % 64 != 0) ++data;
+    interleave_rows(type, w.bytes.data(), row_bytes, 0, rows, kCols, data);
+    w.grouped = w.matrix;
+    w.grouped.data = data;
+    w.grouped.layout = MatrixLayout::kInterleaved;
+  }
   return w;
 }
 
 void bench_matmul(Report* report, const std::vector<const Backend*>& backends) {
   const std::vector<float> x = wave(kMostRows * kCols);
   std::vector<int8_t> q(x.size());
-  std::vector<float> scale(x.size() / kActBlock), sum(x.size() / kActBlock);
-  const QuantRows xq = {q.data(), scale.data(), sum.data()};
-  reference_backend().quantize({x.data(), xq, kCols, 0, kMostRows});
+  std::vector<float> scale(x.size() / kFineBlock);
+  std::vector<int32_t> sum(x.size() / kActSum);
   for (int t = 0; t < static_cast<int>(QuantType::kCount); ++t) {
     const QuantType type = static_cast<QuantType>(t);
     const QuantTraits& traits = quant_traits(type);
+    const QuantRows xq = {q.data(), scale.data(), sum.data(), act_block(type)};
     const Weights w = make_weights(type, 96 << 20);
     std::vector<float> y(static_cast<size_t>(kMostRows * w.matrix.rows));
-    for (int64_t rows : {int64_t{1}, int64_t{32}, kMostRows}) {
-      // One row reads weights from memory; many rows take a part of them.
-      const int64_t outs = rows == 1 ? w.matrix.rows : 256;
-      for (bool integer : {false, true}) {
+    for (int64_t rows : {int64_t{1}, int64_t{4}, int64_t{32}, kMostRows}) {
+      // Few rows read weights from memory; many rows take a part of them.
+      const int64_t outs = rows <= 4 ? w.matrix.rows : 256;
+      const int64_t panels = (rows + kPanelRows - 1) / kPanelRows;
+      reference_backend().quantize({x.data(), xq, kCols, rows, 0, panels});
+      // Decoded to float; integers from the file's rows; integers from interleaved rows.
+      for (const char* way : {"float", "int8-rows", "int8"}) {
+        const bool integer = way[0] == 'i', grouped = integer && way[4] == '\0';
         if (integer && traits.is_float) continue;
         for (const Backend* b : backends) {
-          MatmulArgs a{w.matrix, x.data(),      integer ? xq : QuantRows{},
-                       y.data(), w.matrix.rows, rows,
-                       0,        outs};
+          if (b == &reference_backend() && grouped) continue;
+          MatmulArgs a{grouped ? w.grouped : w.matrix,
+                       x.data(),
+                       integer ? xq : QuantRows{},
+                       y.data(),
+                       w.matrix.rows,
+                       rows,
+                       0,
+                       outs};
           const double ops = 2.0 * static_cast<double>(rows * outs * kCols);
-          report->run(std::string("matmul/") + traits.name + (integer ? "/int8" : "/float") +
-                          "/rows" + std::to_string(rows) + "/" + b->isa,
+          report->run(std::string("matmul/") + traits.name + "/" + way + "/rows" +
+                          std::to_string(rows) + "/" + b->isa,
                       static_cast<double>(outs * w.matrix.row_bytes), ops, [&] { b->matmul(a); });
         }
       }
@@ -234,7 +254,8 @@ void bench_rows(Report* report, const std::vector<const Backend*>& backends) {
   const std::vector<float> cos_sin(kMostRows * 128, 0.5f);
   std::vector<float> y = x;
   std::vector<int8_t> q(x.size());
-  std::vector<float> scale(x.size() / kActBlock), sum(x.size() / kActBlock);
+  std::vector<float> scale(x.size() / kCoarseBlock);
+  std::vector<int32_t> sum(x.size() / kActSum);
   const double bytes = 4.0 * static_cast<double>(x.size());
   for (const Backend* b : backends) {
     const std::string isa = std::string("/") + b->isa;
@@ -245,7 +266,12 @@ void bench_rows(Report* report, const std::vector<const Backend*>& backends) {
       b->rope({y.data(), cos_sin.data(), kCols / 128, 128, 0, kMostRows});
     });
     report->run("quantize" + isa, bytes, 0, [&] {
-      b->quantize({x.data(), {q.data(), scale.data(), sum.data()}, kCols, 0, kMostRows});
+      b->quantize({x.data(),
+                   {q.data(), scale.data(), sum.data()},
+                   kCols,
+                   kMostRows,
+                   0,
+                   (kMostRows + kPanelRows - 1) / kPanelRows});
     });
     report->run("swiglu" + isa, bytes, 0, [&] {
       b->swiglu({x.data(), x.data(), y.data(), kCols, kCols, 0, kMostRows});

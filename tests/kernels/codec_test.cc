@@ -331,7 +331,7 @@ TEST(Types, TableAndGgufNames) {
   for (QuantType each : all_types()) {
     const QuantTraits& traits = quant_traits(each);
     EXPECT_EQ(traits.is_float, traits.block_elems == 1);
-    EXPECT_TRUE(traits.is_float || traits.block_elems % kActBlock == 0);
+    EXPECT_TRUE(traits.is_float || traits.block_elems % kActSum == 0);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -183,6 +184,37 @@ class Output {
   size_t n_;
   std::vector<T> all_;
 };
+
+// Rows of 8-bit activations in panels, as QuantRows says, from plain ones: q (rows, cols), scale
+// (rows, blocks of `block`). The buffers are cut to size.
+struct Panels {
+  Input<int8_t> q;
+  Input<float> scale;
+  Input<int32_t> sum;
+  int64_t block;
+  QuantRows rows() { return {q.data(), scale.data(), sum.data(), block}; }
+};
+inline Panels make_panels(const int8_t* q, const float* scale, int64_t rows, int64_t cols,
+                          int64_t block) {
+  const int64_t padded = act_padded(cols), blocks = (cols + block - 1) / block;
+  Panels p{Input<int8_t>(rows * padded), Input<float>(rows * padded / block),
+           Input<int32_t>(rows * padded / kActSum), block};
+  for (int64_t r0 = 0; r0 < rows; r0 += kPanelRows) {
+    const int64_t t = std::min(kPanelRows, rows - r0);
+    for (int64_t i = 0; i < t; ++i) {
+      const int64_t row = r0 + i;
+      for (int64_t c = 0; c < cols; ++c) {
+        const int8_t v = q[row * cols + c];
+        p.q[r0 * padded + c / 4 * 4 * t + 4 * i + c % 4] = v;
+        p.sum[r0 * padded / kActSum + c / kActSum * t + i] += v;
+      }
+      for (int64_t b = 0; b < blocks; ++b) {
+        p.scale[r0 * padded / block + b * t + i] = scale[row * blocks + b];
+      }
+    }
+  }
+  return p;
+}
 
 inline uint32_t bits_of(float v) {
   uint32_t u;

@@ -1,4 +1,7 @@
 // matmul on every backend, type and odd shape. SPDX-License-Identifier: Apache-2.0
+#include <new>
+
+#include "kernels/quant/interleave.h"
 #include "kernels/quant/types.h"
 #include "tests/kernels/kernel_test_util.h"
 
@@ -10,33 +13,29 @@ constexpr int64_t kMaxOuts = 64;
 
 // Activations with what the test needs to know about them.
 struct Activations {
-  Input<float> x;   // as the float path sees them
-  Input<int8_t> q;  // as the integer path sees them
-  Input<float> scale;
-  Input<float> sum;
+  Input<float> x;      // as the float path sees them
+  Input<int8_t> q;     // (kMaxRows, cols), as the integer path sees them
+  Input<float> scale;  // (kMaxRows, blocks)
+  int64_t block;
 };
 
-Activations activations(int64_t cols, bool integer, uint64_t seed) {
-  const int64_t blocks = cols / kActBlock;
+// block: of those that share a scale, 0 for none.
+Activations activations(int64_t cols, int64_t block, uint64_t seed) {
+  const bool integer = block > 0;
+  const int64_t blocks = integer ? (cols + block - 1) / block : 0;
   Activations a{normal_input(kMaxRows * cols, seed), Input<int8_t>(integer ? kMaxRows * cols : 0),
-                Input<float>(integer ? kMaxRows * blocks : 0),
-                Input<float>(integer ? kMaxRows * blocks : 0)};
+                Input<float>(kMaxRows * blocks), block};
   if (!integer) return a;
   Random random(seed + 1);
   for (int64_t b = 0; b < kMaxRows * blocks; ++b) {
-    int total = 0;
-    for (int64_t i = b * kActBlock; i < (b + 1) * kActBlock; ++i) {
-      // Every block has values of full size, and one block in nine only those.
-      const int q = b % 9 == 0 ? ((random.bits() & 1) ? 127 : -127)
-                               : static_cast<int>(random.bits() % 255) - 127;
-      a.q[i] = static_cast<int8_t>(q);
-      total += q;
-    }
     a.scale[b] = static_cast<float>(0.002 + 0.02 * random.uniform());
-    a.sum[b] = static_cast<float>(static_cast<double>(a.scale[b]) * total);
-    for (int64_t i = b * kActBlock; i < (b + 1) * kActBlock; ++i) {
-      a.x[i] = a.scale[b] * static_cast<float>(a.q[i]);
-    }
+  }
+  for (int64_t i = 0; i < kMaxRows * cols; ++i) {
+    // Every 16 values have some of full size, and one 16 in nine only those.
+    const int q = i / 16 % 9 == 0 ? ((random.bits() & 1) ? 127 : -127)
+                                  : static_cast<int>(random.bits() % 255) - 127;
+    a.q[i] = static_cast<int8_t>(q);
+    a.x[i] = a.scale[i / cols * blocks + i % cols / block] * static_cast<float>(q);
   }
   return a;
 }
@@ -54,7 +53,11 @@ Expected expected(const std::vector<float>& w, const Activations& a, int64_t col
       double y = 0, magnitude = 0;
       for (int64_t c = 0; c < cols; ++c) {
         const int64_t i = r * cols + c;
-        const double x = integer ? static_cast<double>(a.scale[i / kActBlock]) * a.q[i] : a.x[i];
+        double x = a.x[i];
+        if (integer) {
+          const int64_t blocks = (cols + a.block - 1) / a.block;
+          x = static_cast<double>(a.scale[r * blocks + c / a.block]) * a.q[i];
+        }
         const double product = x * w[o * cols + c];
         y += product;
         magnitude += std::fabs(product);
@@ -65,6 +68,20 @@ Expected expected(const std::vector<float>& w, const Activations& a, int64_t col
   }
   return e;
 }
+
+// Exactly n bytes at a multiple of 64.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(int64_t n) : data_(static_cast<uint8_t*>(::operator new(n, kAlign))) {}
+  ~AlignedBytes() { ::operator delete(data_, kAlign); }
+  AlignedBytes(const AlignedBytes&) = delete;
+  AlignedBytes& operator=(const AlignedBytes&) = delete;
+  uint8_t* data() { return data_; }
+
+ private:
+  static constexpr std::align_val_t kAlign{64};
+  uint8_t* data_;
+};
 
 struct Problem {
   QuantType type;
@@ -89,7 +106,8 @@ void set_expected(Problem* p) {
 
 Problem make_problem(QuantType type, int64_t cols, bool integer, bool row_scale = false) {
   const QuantTraits& traits = quant_traits(type);
-  Problem p{type, cols, integer, {}, activations(cols, integer, 11 + cols), {}, 0, {}};
+  Problem p{type, cols, integer, {}, activations(cols, integer ? act_block(type) : 0, 11 + cols),
+            {},   0,    {}};
   p.row_bytes = cols / traits.block_elems * traits.block_bytes;
   p.bytes.resize(kMaxOuts * p.row_bytes);
   const Input<float> w = normal_input(kMaxOuts * cols, 23 + cols);
@@ -106,7 +124,8 @@ Problem make_problem(QuantType type, int64_t cols, bool integer, bool row_scale 
 // inputs cut to size; checks what must not be touched; returns the (rows, out_end - out_begin)
 // result.
 std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, int64_t rows,
-                       int64_t outs, int64_t out_begin, int64_t out_end, int64_t pad_bytes = 0) {
+                       int64_t outs, int64_t out_begin, int64_t out_end, int64_t pad_bytes = 0,
+                       bool interleaved = false) {
   const int64_t row_bytes = p.row_bytes + pad_bytes;
   Input<unsigned char> w(static_cast<size_t>((outs - 1) * row_bytes + p.row_bytes));
   memset(w.data(), 0xff, w.size());
@@ -120,14 +139,20 @@ std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, i
   const Input<float> row_scale(p.row_scale.data(), p.row_scale.empty() ? 0 : outs);
   a.w = {w.data(), p.type, outs, p.cols, row_bytes};
   if (!p.row_scale.empty()) a.w.row_scale = row_scale.data();
+  AlignedBytes groups(interleaved ? interleaved_bytes(p.type, outs, p.cols) : 0);
+  if (interleaved) {
+    interleave_rows(p.type, w.data(), row_bytes, 0, outs, p.cols, groups.data());
+    a.w.data = groups.data();
+    a.w.layout = MatrixLayout::kInterleaved;
+  }
   const Input<float> x(p.act.x.data() + row0 * p.cols, p.integer ? 0 : rows * p.cols);
-  const int64_t blocks = p.integer ? p.cols / kActBlock : 0;
+  const int64_t block = p.integer ? p.act.block : kCoarseBlock;
+  const int64_t blocks = p.integer ? (p.cols + block - 1) / block : 0;
   const int64_t q_cols = p.integer ? p.cols : 0;
-  Input<int8_t> q(p.act.q.data() + row0 * q_cols, rows * q_cols);
-  Input<float> scale(p.act.scale.data() + row0 * blocks, rows * blocks);
-  Input<float> sum(p.act.sum.data() + row0 * blocks, rows * blocks);
+  Panels panels = make_panels(p.act.q.data() + row0 * q_cols, p.act.scale.data() + row0 * blocks,
+                              p.integer ? rows : 0, p.cols, block);
   if (p.integer) {
-    a.xq = {q.data(), scale.data(), sum.data()};
+    a.xq = panels.rows();
   } else {
     a.x = x.data();
   }
@@ -155,11 +180,12 @@ std::vector<float> run(const Backend& backend, const Problem& p, int64_t row0, i
 // |y - y64| <= u * (8 + sqrt(cols)) * spread * sum|w x|: the roundings of a sum of n terms add up
 // like a random walk (at worst they grow with n / lanes, which these inputs do not reach), and 8
 // for the reduction of the lanes. spread is 1 where the terms added are w x itself; formats with
-// minimums add scale * q * x and min * x in integers, which are larger: 4.
+// minimums or zero points add scale * q * x and min * x, which are larger: 4.
 void check_close(const std::vector<float>& got, const Problem& p, int64_t rows, int64_t outs) {
   Worst worst;
-  const bool minimums =
-      scale_bytes(p.type).second >= 0;  // a second scale of a block is that of its minimums
+  const bool minimums =  // a second scale of a block is that of its minimums
+      scale_bytes(p.type).second >= 0 || p.type == QuantType::kI4_32 ||
+      p.type == QuantType::kI4_128;
   const double spread = p.integer && minimums ? 4 : 1;
   const double factor = kU * (8 + std::sqrt(static_cast<double>(p.cols))) * spread;
   for (int64_t r = 0; r < rows; ++r) {
@@ -231,6 +257,13 @@ class Matmul : public BackendTest {
       // Rows of the matrix that lie further apart than they are long.
       const int64_t pad = traits.block_bytes;
       check_same(run(backend(), p, 3, 7, 19, 0, 19, pad), whole, 3, 7, 0, 19);
+      if (can_interleave(type)) {
+        for (int64_t outs : {1, 19, 32, 64}) {
+          check_same(run(backend(), p, 3, 7, outs, 0, outs, 0, true), whole, 3, 7, 0, outs);
+        }
+        check_same(run(backend(), p, 0, kMaxRows, 64, 0, 64, 0, true), whole, 0, kMaxRows, 0, 64);
+        check_same(run(backend(), p, 4, 1, 64, 33, 50, 0, true), whole, 4, 1, 33, 50);
+      }
       if (HasFatalFailure()) return;
     }
   }
@@ -345,11 +378,7 @@ TEST_P(Matmul, IntegerAtTheEndsOfTheRange) {
       Problem p = make_problem(type, cols, true);
       memset(p.bytes.data(), fill, p.bytes.size());
       set_scales(type, p.bytes.data(), p.bytes.size(), 0x2c00, 0x2800, 123);  // 2^-4, 2^-5
-      for (size_t i = 0; i < p.act.q.size(); ++i) {
-        p.act.q[i] = (i / kActBlock) % 3 == 0 ? -127 : 127;
-        const size_t b = i / kActBlock;
-        p.act.sum[b] = static_cast<float>(static_cast<double>(p.act.scale[b]) * p.act.q[i] * 16);
-      }
+      for (size_t i = 0; i < p.act.q.size(); ++i) p.act.q[i] = i / 16 % 3 == 0 ? -127 : 127;
       set_expected(&p);
       check_close(run(backend(), p, 0, 7, kMaxOuts, 0, kMaxOuts), p, 7, kMaxOuts);
     }
