@@ -24,7 +24,7 @@ Rows LogitsOf(const std::string& model, bool file_layout, bool exact, bool refer
   }
   EngineOptions options;
   options.exact = exact;
-  options.reference = reference;
+  options.reference_backend = reference;
   auto engine = Engine::Create(*loaded, options);
   EXPECT_TRUE(engine.ok()) << engine.status();
   if (!engine.ok()) return {};
