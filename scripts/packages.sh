@@ -37,11 +37,12 @@ need_packages() {
 step() { printf '\n== %s  (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # build PRESET [TARGET...]: configures and builds. On a terminal ninja shows its own progress;
-# elsewhere one line for each tenth of the work, and everything that is not progress.
+# elsewhere one line for each tenth of the work, and everything that is not progress. The tests'
+# targets are there whatever an earlier configuration of the folder said.
 build() {
   local preset=$1
   shift
-  cmake --preset "$preset" --log-level=WARNING | sed -uE '/^(Preset CMake|  [A-Z_]+=|-- |$)/d' ||
+  cmake --preset "$preset" -DSCOUT_TESTS=ON --log-level=WARNING | sed -uE '/^(Preset CMake|  [A-Z_]+=|-- |$)/d' ||
     return 1
   local command=(cmake --build --preset "$preset" --)
   if [ -t 1 ]; then

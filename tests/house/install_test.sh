@@ -31,6 +31,14 @@ echo "the answer: $(cat "$work/answer")"
   'So: [get_weather(city="Oslo")]' >"$work/tools.out"
 grep -qx 'call       0 get_weather|{"city": "Oslo"}|' "$work/tools.out"
 
+# The README's own commands, in a home of their own.
+commands=$(sed -n '/^    cmake --install/,/^$/s/^    //p' "$source/README.md")
+[ "$(wc -l <<<"$commands")" -ge 4 ] || { echo "the README's commands are gone" >&2; exit 1; }
+mkdir -p "$work/home" "$work/copy"
+ln -s "$source/examples" "$source/models" "$work/copy"
+(cd "$work/copy" && HOME=$work/home bash -euc "${commands//build\/release/$build}") >"$work/readme.out"
+grep -q Paris "$work/readme.out" || { cat "$work/readme.out"; echo "the README's way fails" >&2; exit 1; }
+
 # The way out of an error is clean too.
 status=0
 "${memcheck[@]}" "$work/ask" "$work/missing" "?" 2>"$work/error" || status=$?
