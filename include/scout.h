@@ -251,8 +251,10 @@ typedef struct scout_tool_call {
   uint32_t reserved;    /* 0 */
   const char *name;     /* of the function, NUL-terminated */
   const char *arguments;/* a JSON object */
-  int64_t arguments_bytes; /* SCOUT_KEEP: arguments is NUL-terminated */
+  int64_t arguments_bytes; /* as content_bytes below; SCOUT_KEEP (default): arguments is NUL-terminated */
 } scout_tool_call;
+
+SCOUT_API void scout_tool_call_init(scout_tool_call *call);
 
 enum {
   SCOUT_END_AUTO = 0,      /* the style's own: <|eom|> after a tool's result and after an assistant's
@@ -266,10 +268,14 @@ typedef struct scout_chat_message {
   int32_t end;          /* SCOUT_END_*: the token behind the message */
   const char *role;     /* "system", "user", "assistant", "tool" (or "ipython"); NUL-terminated */
   const char *content;  /* UTF-8; text of special tokens in it stays text */
-  int64_t content_bytes;/* SCOUT_KEEP: content is NUL-terminated */
+  int64_t content_bytes;/* > 0; SCOUT_KEEP (default): content is NUL-terminated. 0 is an error, since
+                           it is what a forgotten length is: an empty text is "" with SCOUT_KEEP */
   const scout_tool_call *tool_calls; /* of an assistant, after its content; or NULL */
   int64_t n_tool_calls;
 } scout_chat_message;
+
+/* For each element of an array; role and content are then the caller's to set. */
+SCOUT_API void scout_chat_message_init(scout_chat_message *message);
 
 /* Llama 4's published formats differ in how tools are defined and called; docs/chat.md has them. */
 enum {
@@ -724,7 +730,9 @@ SCOUT_API scout_status scout_job_poll(scout_job *job, int64_t timeout_ms, scout_
 SCOUT_API scout_status scout_job_wait(scout_job *job, int64_t timeout_ms, scout_event *event,
                                       scout_error **error);
 /* Asks the job to end; what it had done stays. Returns at once; the final event says CANCELLED unless
- * the job ended first. Within one layer of a step (docs/engine.md). From any thread and callback. */
+ * the job ended first. Within one layer of a step (docs/engine.md). From any thread and callback.
+ * Until the final event can be read the session is BUSY. To use it next: scout_job_cancel, then
+ * scout_job_wait (timeout -1), then scout_job_free. */
 SCOUT_API scout_status scout_job_cancel(scout_job *job, scout_error **error);
 
 enum {
@@ -736,7 +744,9 @@ enum {
 };
 /* SCOUT_JOB_*, as it was a moment ago, from any thread; SCOUT_JOB_OVER for NULL. */
 SCOUT_API int32_t scout_job_state(const scout_job *job);
-/* A job that is not over is cancelled. From any thread and callback; does not wait. */
+/* A job that is not over is cancelled. From any thread and callback; does not wait: where the job was
+ * not over, the session stays BUSY until the engine has let go of it, and nothing says when. To use
+ * the session next, end the job first as scout_job_cancel says. */
 SCOUT_API void scout_job_free(scout_job *job);
 
 #ifdef __cplusplus

@@ -161,11 +161,7 @@ class Chat {
     std::vector<scout_chat_message> messages(dialog_.size());
     size_t room = 4096 + 8 * tools_.size();  // definitions are laid out over lines
     for (size_t i = 0; i < dialog_.size(); ++i) {
-      messages[i] = {};
-      messages[i].struct_size = sizeof(messages[i]);
-      messages[i].role = dialog_[i].role;
-      messages[i].content = dialog_[i].content.data();
-      messages[i].content_bytes = static_cast<int64_t>(dialog_[i].content.size());
+      messages[i] = tool::Message(dialog_[i].role, dialog_[i].content);
       room += dialog_[i].content.size() + 32;
     }
     ids->resize(room);

@@ -234,17 +234,22 @@ Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32
   return Ok();
 }
 
+scout_chat_message Message(const char* role, const std::string& content) {
+  scout_chat_message message;
+  scout_chat_message_init(&message);
+  message.role = role;
+  message.content = content.c_str();
+  if (!content.empty()) message.content_bytes = static_cast<int64_t>(content.size());
+  return message;
+}
+
 Failure EncodeChat(const scout_tokenizer* tokenizer,
                    const std::vector<std::pair<std::string, std::string>>& messages,
                    std::vector<int32_t>* ids) {
   std::vector<scout_chat_message> list(messages.size());
   size_t room = 64;
   for (size_t i = 0; i < messages.size(); ++i) {
-    list[i] = {};
-    list[i].struct_size = sizeof(list[i]);
-    list[i].role = messages[i].first.c_str();
-    list[i].content = messages[i].second.data();
-    list[i].content_bytes = static_cast<int64_t>(messages[i].second.size());
+    list[i] = Message(messages[i].first.c_str(), messages[i].second);
     room += messages[i].second.size() + 64;
   }
   scout_chat_options options;

@@ -60,6 +60,8 @@ Failure LoadTokenizer(const Args& args, Tokenizer* tokenizer);
 Failure CountTokens(const scout_tokenizer* tokenizer, std::string_view text, int64_t* count);
 Failure Encode(const scout_tokenizer* tokenizer, const std::string& text, uint32_t flags,
                std::vector<int32_t>* ids);
+// The library's view of a message; the strings stay the caller's.
+scout_chat_message Message(const char* role, const std::string& content);
 // A dialog of (role, content), with the header of the answer.
 Failure EncodeChat(const scout_tokenizer* tokenizer,
                    const std::vector<std::pair<std::string, std::string>>& messages,

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Says what went wrong and where, and frees the error. */
+/* Says what went wrong and where, and frees the error. Some messages name the file themselves. */
 static int failed(const char* what, scout_error* error) {
+  const char* message = scout_error_message(error);
   const char* file = scout_error_file(error);
-  fprintf(stderr, "%s: %s: %s%s%s\n", what, scout_status_name(scout_error_code(error)),
-          scout_error_message(error), *file != '\0' ? ": " : "", file);
+  if (strstr(message, file) != NULL) file = ""; /* "" is in every message */
+  fprintf(stderr, "%s: %s: %s%s%s\n", what, scout_status_name(scout_error_code(error)), message,
+          *file != '\0' ? ": " : "", file);
   scout_error_free(error);
   return 1;
 }
@@ -62,11 +64,9 @@ int main(int argc, char** argv) {
   }
   scout_session_options_init(&options);
   options.max_tokens = 512;
-  memset(&question, 0, sizeof(question));
-  question.struct_size = sizeof(question);
+  scout_chat_message_init(&question);
   question.role = "user";
   question.content = argv[2];
-  question.content_bytes = SCOUT_KEEP;
   scout_chat_options_init(&chat);
   chat.messages = &question;
   chat.n_messages = 1;
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
       scout_session_create(engine, &options, &session, &error) != SCOUT_OK ||
       scout_detokenizer_create(tokenizer, SCOUT_DECODE_SKIP_SPECIAL, &detokenizer, &error) !=
           SCOUT_OK) {
-    result = failed(argv[1], error);
+    result = failed("load", error);
     goto done;
   }
   /* The first call only counts the tokens. */

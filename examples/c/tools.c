@@ -64,11 +64,9 @@ int main(int argc, char** argv) {
     fprintf(stderr, "usage: tools TOKENIZER python|json ANSWER\n");
     return 2;
   }
-  memset(&question, 0, sizeof(question));
-  question.struct_size = sizeof(question);
+  scout_chat_message_init(&question);
   question.role = "user";
   question.content = "What is the weather in Oslo?";
-  question.content_bytes = SCOUT_KEEP;
   scout_chat_options_init(&chat);
   chat.messages = &question;
   chat.n_messages = 1;

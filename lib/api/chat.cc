@@ -31,6 +31,14 @@ absl::Status ReadText(const char* text, int64_t n_bytes, std::string_view name,
   return absl::OkStatus();
 }
 
+// A length of 0 is taken for a forgotten one.
+absl::Status CheckGiven(int64_t n_bytes, const char* array, int64_t i, const char* name) {
+  if (n_bytes != 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(array, "[", i, "].", name, "_bytes is 0: give the length of ", name,
+                   ", or SCOUT_KEEP where it ends with NUL, also for an empty text"));
+}
+
 absl::Status CheckChoice(const char* name, int64_t value, int64_t last) {
   if (value >= 0 && value <= last) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, ", known are 0 to ", last));
@@ -69,6 +77,7 @@ absl::Status ReadCalls(const scout_chat_message& message, std::vector<scout::Too
       return absl::InvalidArgumentError(
           absl::StrCat("tool_calls[", i, "] has a NULL name or arguments"));
     }
+    SCOUT_RETURN_IF_ERROR(CheckGiven(c.arguments_bytes, "tool_calls", i, "arguments"));
     scout::ToolCall& call = out->emplace_back();
     call.name = c.name;
     SCOUT_RETURN_IF_ERROR(
@@ -88,6 +97,7 @@ absl::Status ReadMessages(const scout_chat_message* messages, int64_t n,
       return absl::InvalidArgumentError(
           absl::StrCat("messages[", i, "] has a NULL role or content"));
     }
+    SCOUT_RETURN_IF_ERROR(CheckGiven(m.content_bytes, "messages", i, "content"));
     scout::ChatMessage& message = out->emplace_back();
     message.role = m.role;
     message.end = static_cast<scout::MessageEnd>(m.end);
@@ -118,6 +128,20 @@ absl::StatusOr<std::vector<int32_t>> scout::api::EncodeChat(const Tokenizer& tok
 }
 
 extern "C" {
+
+void scout_tool_call_init(scout_tool_call* call) {
+  if (call == nullptr) return;
+  *call = {};
+  call->struct_size = sizeof *call;
+  call->arguments_bytes = SCOUT_KEEP;
+}
+
+void scout_chat_message_init(scout_chat_message* message) {
+  if (message == nullptr) return;
+  *message = {};
+  message->struct_size = sizeof *message;
+  message->content_bytes = SCOUT_KEEP;
+}
 
 void scout_chat_options_init(scout_chat_options* options) {
   if (options == nullptr) return;

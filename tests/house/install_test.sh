@@ -44,3 +44,4 @@ status=0
 "${memcheck[@]}" "$work/ask" "$work/missing" "?" 2>"$work/error" || status=$?
 [ "$status" = 1 ] || { cat "$work/error"; echo "exit status $status, expected 1" >&2; exit 1; }
 grep -q SCOUT_NOT_FOUND "$work/error"
+[ "$(grep -o "$work/missing" "$work/error" | wc -l)" = 1 ] || { cat "$work/error"; exit 1; }

@@ -264,6 +264,12 @@ TEST(Layout, InitialisersSetStructSize) {
   scout_sampling_options sampling;
   scout_sampling_options_init(&sampling);
   EXPECT_EQ(sampling.struct_size, sizeof(sampling));
+  scout_chat_message message;
+  scout_chat_message_init(&message);
+  EXPECT_EQ(message.struct_size, sizeof(message));
+  scout_tool_call call;
+  scout_tool_call_init(&call);
+  EXPECT_EQ(call.struct_size, sizeof(call));
   scout_job_options job;
   scout_job_options_init(&job);
   EXPECT_EQ(job.struct_size, sizeof(job));

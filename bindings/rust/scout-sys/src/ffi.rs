@@ -409,6 +409,8 @@ extern "C" {
     pub fn scout_tokenizer_vocab_size(tokenizer: *const scout_tokenizer) -> i64;
     pub fn scout_tokenizer_is_end(tokenizer: *const scout_tokenizer, token: i32) -> i32;
     pub fn scout_tokenizer_find(tokenizer: *const scout_tokenizer, name: *const c_char) -> i32;
+    pub fn scout_tool_call_init(call: *mut scout_tool_call);
+    pub fn scout_chat_message_init(message: *mut scout_chat_message);
     pub fn scout_chat_options_init(options: *mut scout_chat_options);
     pub fn scout_tokenizer_chat(tokenizer: *const scout_tokenizer, options: *const scout_chat_options, ids: *mut i32, capacity: i64, n_ids: *mut i64, error: *mut *mut scout_error) -> scout_status;
     pub fn scout_tool_parser_options_init(options: *mut scout_tool_parser_options);
