@@ -15,10 +15,10 @@ export PKG_CONFIG_PATH
 
 read -ra flags <<<"$(pkg-config --cflags --libs scout)"
 libdir=$(pkg-config --variable=libdir scout)
-"$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/ask.c" "${flags[@]}" \
-      -Wl,-rpath,"$libdir" -o "$work/ask"
-"$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/tools.c" "${flags[@]}" \
-      -Wl,-rpath,"$libdir" -o "$work/tools"
+for example in ask tools serve; do
+  "$cc" -std=c99 -pedantic -Wall -Wextra -Werror "$source/examples/c/$example.c" "${flags[@]}" \
+        -Wl,-rpath,"$libdir" -o "$work/$example"
+done
 readelf -d "$work/ask" | grep -q 'NEEDED.*libscout\.so\.[0-9]'
 
 memcheck=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=all
@@ -30,6 +30,20 @@ echo "the answer: $(cat "$work/answer")"
 "${memcheck[@]}" "$work/tools" "$source/tests/golden/tokenizer/llama4" python \
   'So: [get_weather(city="Oslo")]' >"$work/tools.out"
 grep -qx 'call       0 get_weather|{"city": "Oslo"}|' "$work/tools.out"
+
+# Two clients at once: a stop string, one who hangs up after three tokens and asks again.
+"${memcheck[@]}" "$work/serve" "$model" "What is the capital of France?" "Count from 3 to 7." \
+  >"$work/serve.out"
+pieces() { sed -n "s/^$1> //p" | tr -d '\n'; }
+if [ "$(pieces 1 <"$work/serve.out")" != "The capital of France is Paris" ] ||
+   ! grep -q '^1: stop string, ' "$work/serve.out" ||
+   [ "$(sed '/^2: cancelled/,$d' "$work/serve.out" | grep -c '^2> ')" != 3 ] ||
+   [ "$(sed '1,/^2: cancelled/d' "$work/serve.out" | pieces 2)" != "The capital of France is Paris." ]
+then
+  cat "$work/serve.out"
+  echo "not what serve.c should print" >&2
+  exit 1
+fi
 
 # The README's own commands, in a home of their own.
 commands=$(sed -n '/^    cmake --install/,/^$/s/^    //p' "$source/README.md")
