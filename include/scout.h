@@ -251,7 +251,7 @@ typedef struct scout_tool_call {
   uint32_t reserved;    /* 0 */
   const char *name;     /* of the function, NUL-terminated */
   const char *arguments;/* a JSON object */
-  int64_t arguments_bytes; /* as content_bytes below; SCOUT_KEEP (default): arguments is NUL-terminated */
+  int64_t arguments_bytes; /* as content_bytes below */
 } scout_tool_call;
 
 SCOUT_API void scout_tool_call_init(scout_tool_call *call);
@@ -422,7 +422,8 @@ typedef struct scout_engine_options {
   int32_t n_threads;       /* 0: one per physical core this process may use */
   int64_t kv_tokens;       /* KV budget: tokens in global layers over all sessions, shared ones
                               once; 0: 131,072 or the context length, whichever is less. Sessions
-                              take address space at creation, and memory as they fill. */
+                              take address space at creation, and memory as they fill. For a server
+                              set it, max_sessions and each session's max_tokens (docs/engine.md) */
   int32_t page_tokens;     /* tokens per KV page, power of two in [16, 4096]; 0: 256 */
   int32_t max_step_tokens; /* most tokens computed in one step; 0: 512 */
   scout_log_fn log;        /* NULL for none */
@@ -495,7 +496,8 @@ typedef struct scout_session_options {
   uint32_t struct_size;
   uint32_t reserved;   /* 0 */
   int64_t max_tokens;  /* KV is reserved for this many, so an opened session never runs out;
-                          0: half of the free budget, at most the context length */
+                          0: half of the free budget, at most the context length, which suits a
+                          session or two: of more, each gets half of what the last one left */
 } scout_session_options;
 
 SCOUT_API void scout_session_options_init(scout_session_options *options);

@@ -34,7 +34,16 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(std::shared_ptr<Engine>
                                                    ", the model's context is ", context));
   }
   if (max_tokens == 0) max_tokens = engine->DefaultSessionTokens();
-  if (max_tokens == 0) return CapacityError("the KV budget has no room for another session");
+  if (max_tokens == 0) {
+    const KvPools& pools = *engine->pools();
+    return CapacityError(absl::StrCat(
+        "there is no room for another session: of the engine's kv_tokens ",
+        pools.global.capacity() - pools.global.committed(), " of ", pools.global.capacity(),
+        " pages are left, of its max_sessions ",
+        pools.chunked.capacity() - pools.chunked.committed(), " of ", pools.chunked.capacity(),
+        "; a session without max_tokens takes half of what is free: give sessions one, or the "
+        "engine more"));
+  }
   SCOUT_ASSIGN_OR_RETURN(auto kv,
                          SequenceKv::Create(engine->pools(), engine->layout(), max_tokens));
   auto state = std::make_shared<SessionState>(std::move(engine), std::move(kv));

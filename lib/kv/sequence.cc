@@ -17,16 +17,21 @@ SequenceKv::SequenceKv(std::shared_ptr<KvPools> pools, std::shared_ptr<const KvL
 absl::Status SequenceKv::Commit(int64_t global_pages) {
   const int64_t chunked_pages = layout_->ChunkedPages(max_tokens_);
   if (absl::Status s = pools_->global.Commit(global_pages); !s.ok()) {
-    return CapacityError(
-        absl::StrCat("a session of ", max_tokens_,
-                     " tokens does not fit in the global layers' pages: ", s.message()));
+    const int64_t left = pools_->global.capacity() - pools_->global.committed();
+    return CapacityError(absl::StrCat(
+        "a session of ", max_tokens_, " tokens does not fit in the ",
+        left / layout_->n_global() * layout_->page_tokens,
+        " tokens that are left of the engine's kv_tokens: give the engine more, or sessions a "
+        "smaller max_tokens (in the global layers' pages: ",
+        s.message(), ")"));
   }
   global_reserve_ = global_pages;  // given back by the destructor from here on
   if (absl::Status s = pools_->chunked.Commit(chunked_pages); !s.ok()) {
-    return CapacityError(absl::StrCat("a session of ", max_tokens_,
-                                      " tokens does not fit in the chunked layers' pages "
-                                      "(max_sessions of the engine): ",
-                                      s.message()));
+    return CapacityError(absl::StrCat(
+        "a session of ", max_tokens_,
+        " tokens does not fit beside the others: the engine's max_sessions is the number of whole "
+        "attention chunks for which there is room (in the chunked layers' pages: ",
+        s.message(), ")"));
   }
   chunk_quota_ = chunked_pages;
   for (size_t layer = 0; layer < tables_.size(); ++layer) {
@@ -150,7 +155,9 @@ absl::Status SequenceKv::Truncate(int64_t position) {
   if (need > 0) {
     if (absl::Status s = pools_->global.Commit(need); !s.ok()) {
       return CapacityError(absl::StrCat("cutting at position ", position,
-                                        " drops pages that a fork shares: ", s.message()));
+                                        " drops pages that a fork shares, and the engine's "
+                                        "kv_tokens leaves none to replace them: ",
+                                        s.message()));
     }
     global_reserve_ += need;
   }
