@@ -65,7 +65,6 @@ Failure StreamAnswer(scout_session* session, const scout_sampling_options& sampl
   options.sampling = &sampling;
   options.stop_strings = stop_strings.data();
   options.n_stop_strings = static_cast<int64_t>(stop_strings.size());
-  Clock clock;
   scout_job* submitted = nullptr;
   TOOL_CALL(scout_job_submit, session, nullptr, 0, &options, &submitted);
   Job job(submitted);
@@ -80,12 +79,12 @@ Failure StreamAnswer(scout_session* session, const scout_sampling_options& sampl
     TOOL_CALL(scout_job_poll, job.get(), kWaitMs, &event);
     switch (event.kind) {
       case SCOUT_EVENT_TOKEN:
-        if (++answer->tokens == 1) answer->first = clock.Seconds();
-        answer->seconds = clock.Seconds() - answer->first;
         TOOL_TRY(Show(event.text, event.text_bytes, calls, false, answer));
         break;
       case SCOUT_EVENT_DONE:
         answer->tokens = event.generated;
+        answer->first = event.seconds_queued + event.seconds_prefill;
+        answer->seconds = event.seconds_decode;
         answer->interrupted = event.reason == SCOUT_DONE_CANCELLED;
         answer->ended =
             event.reason == SCOUT_DONE_END_TOKEN || event.reason == SCOUT_DONE_STOP_STRING;

@@ -15,8 +15,9 @@ struct Call {
 
 struct Answer {
   int64_t tokens = 0;  // drawn, the end token included
+  // By the engine's clock: how late the events are read here says nothing of the model's speed.
   double seconds = 0;  // of the draws after the first
-  double first = 0;    // seconds until the first token, from the call on
+  double first = 0;    // until the first token, from the call on
   bool ended = false;  // by an end token or a stop string
   bool interrupted = false;
   std::string text;

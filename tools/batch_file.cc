@@ -8,6 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
 
 #include "tools/json_line.h"
 
@@ -106,7 +110,7 @@ BatchLine* BatchInput::Find(int64_t number) {
 }
 
 Failure BatchOutput::Check(std::string_view text, int64_t number, const std::string& settings,
-                           BatchInput* input) {
+                           BatchInput* input, BatchLine** answers, bool* is_error) {
   const std::string place = path_ + ": line " + std::to_string(number);
   nlohmann::json json;
   if (ParseJson(text, &json) || !json.is_object() || !json.contains("line") ||
@@ -132,7 +136,8 @@ Failure BatchOutput::Check(std::string_view text, int64_t number, const std::str
   }
   if (line->answered) return BadInput(which + " a second time");
   line->answered = true;
-  ++answered_;
+  *answers = line;
+  *is_error = json.contains("error");
   return Ok();
 }
 
@@ -145,20 +150,73 @@ static bool BeginsResult(std::string_view text) {
          text.find_first_not_of('\0') == std::string_view::npos;
 }
 
+Failure BatchOutput::OpenLocked() {
+  file_.Reset(open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (file_.get() < 0) return SystemFailure(kExitError, path_, errno);
+  struct stat status, named;
+  if (fstat(file_.get(), &status) != 0) return SystemFailure(kExitError, path_, errno);
+  if (!S_ISREG(status.st_mode))
+    return BadInput(path_ + ": not a regular file, which can be resumed");
+  if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return RunError(path_ + ": another batch is writing to it");
+    return SystemFailure(kExitError, path_, errno);
+  }
+  // Another batch may have put a new file in its place between open and lock.
+  if (stat(path_.c_str(), &named) != 0 || named.st_ino != status.st_ino ||
+      named.st_dev != status.st_dev) {
+    return RunError(path_ + ": another batch is writing to it");
+  }
+  return Ok();
+}
+
+// Replaces the file by one that has these parts of it alone. Whatever stops this, one of the two is
+// there, whole.
+Failure BatchOutput::Keep(const std::vector<Part>& parts) {
+  std::unique_ptr<char, decltype(&std::free)> real(realpath(path_.c_str(), nullptr), &std::free);
+  if (real == nullptr) return SystemFailure(kExitError, path_, errno);
+  const std::string next = std::string(real.get()) + ".retry";
+  struct stat status;
+  if (fstat(file_.get(), &status) != 0) return SystemFailure(kExitError, path_, errno);
+  // Only who holds the lock of the results makes this file: an old one is what a kill has left.
+  unlink(next.c_str());
+  Descriptor file;
+  file.Reset(open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  const auto failed = [&next](int error) {
+    unlink(next.c_str());
+    return SystemFailure(kExitError, next, error);
+  };
+  if (file.get() < 0) return SystemFailure(kExitError, next, errno);
+  if (fchmod(file.get(), status.st_mode & 07777) != 0) return failed(errno);
+  std::string text;
+  int64_t size = 0;
+  for (const Part& part : parts) {
+    text.resize(static_cast<size_t>(part.size));
+    const int64_t n = ReadFully(file_.get(), text.data(), part.size, part.offset);
+    if (n != part.size) return failed(n < 0 ? errno : EIO);
+    for (size_t done = 0; done < text.size();) {
+      const ssize_t written = write(file.get(), text.data() + done, text.size() - done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return failed(errno);
+      done += static_cast<size_t>(written);
+    }
+    size += part.size;
+  }
+  if (fsync(file.get()) != 0 || flock(file.get(), LOCK_EX | LOCK_NB) != 0 ||
+      rename(next.c_str(), real.get()) != 0) {
+    return failed(errno);
+  }
+  file_.Swap(&file);
+  size_ = size;
+  return Ok();
+}
+
 Failure BatchOutput::Open(const std::string& path, const std::string& settings, bool sync,
-                          BatchInput* input) {
+                          BatchInput* input, bool retry) {
   path_ = path;
   sync_ = sync;
-  file_.Reset(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (file_.get() < 0) return SystemFailure(kExitError, path, errno);
-  struct stat status;
-  if (fstat(file_.get(), &status) != 0) return SystemFailure(kExitError, path, errno);
-  if (!S_ISREG(status.st_mode))
-    return BadInput(path + ": not a regular file, which can be resumed");
-  if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return RunError(path + ": another batch is writing to it");
-    return SystemFailure(kExitError, path, errno);
-  }
+  TOOL_TRY(OpenLocked());
+  std::vector<BatchLine*> again;
+  std::vector<Part> kept;
   int64_t number = 0;
   TOOL_TRY(ForEachLine(file_.get(), path, [&](const std::string& line, int64_t offset, bool whole) {
     if (!whole) {
@@ -171,9 +229,26 @@ Failure BatchOutput::Open(const std::string& path, const std::string& settings, 
       size_ = offset;
       return Ok();
     }
-    size_ = offset + static_cast<int64_t>(line.size()) + 1;
-    return Check(line, ++number, settings, input);
+    const auto size = static_cast<int64_t>(line.size()) + 1;
+    size_ = offset + size;
+    BatchLine* answers = nullptr;
+    bool is_error = false;
+    TOOL_TRY(Check(line, ++number, settings, input, &answers, &is_error));
+    if (retry && is_error) {
+      again.push_back(answers);
+      return Ok();
+    }
+    ++answered_;
+    errors_ += is_error;
+    if (retry) kept.push_back({offset, size});
+    return Ok();
   }));
+  if (!again.empty()) {
+    TOOL_TRY(Keep(kept));
+    for (BatchLine* line : again) line->answered = false;
+    retried_ = static_cast<int64_t>(again.size());
+    return Ok();
+  }
   if (torn_ > 0 && ftruncate(file_.get(), size_) != 0) {
     return SystemFailure(kExitError, path, errno);
   }

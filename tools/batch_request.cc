@@ -155,7 +155,8 @@ Failure ReadRequest(const std::string& line, BatchRequest* request) {
   if (!json.is_object()) return BadInput("not a JSON object");
   if (json.contains("id")) request->id = json["id"];
   if (json.contains("prompt") == json.contains("messages")) {
-    return BadInput("needs one of \"prompt\" and \"messages\"");
+    return BadInput(json.contains("prompt") ? "has both \"prompt\" and \"messages\": give one"
+                                            : "needs one of \"prompt\" and \"messages\"");
   }
   for (const auto& [name, value] : json.items()) {
     auto reader = Readers().find(name);

@@ -49,7 +49,7 @@ Failure BatchSlot::Fail(scout_status status, scout_error* error) {
 }
 
 Failure BatchSlot::Start(scout_engine* engine, scout_session* document, const BatchPrompt& prompt,
-                         const scout_model_info& info) {
+                         const scout_model_info& info, int64_t context) {
   std::vector<int32_t> ids;
   at_fault_ = true;
   TOOL_TRY(prompt.Tokens(request_, &ids));
@@ -59,15 +59,29 @@ Failure BatchSlot::Start(scout_engine* engine, scout_session* document, const Ba
   // Only a length that was not asked for gives way to the context; the library refuses the other.
   int64_t limit = request_.max_tokens;
   if (!request_.max_tokens_given) {
-    limit = std::clamp(info.context_length - n_prompt_, int64_t{0}, limit);
+    limit = std::clamp(info.context_length - n_prompt_, std::min(limit, int64_t{1}), limit);
   }
   const int64_t wanted = limit > INT64_MAX - n_prompt_ ? INT64_MAX : n_prompt_ + limit;
+  const int64_t shared = document == nullptr ? 0 : scout_session_position(document);
+  needs_ = std::to_string(wanted) + " tokens are wanted (prompt " + std::to_string(n_prompt_) +
+           ", answer " + std::to_string(limit) + ")";
+  at_fault_ = true;
+  if (wanted > info.context_length) {
+    return {kExitLimit, needs_ + ", the model's context is " + std::to_string(info.context_length)};
+  }
+  if (context > 0 && wanted - shared > context) {
+    return {kExitLimit, needs_ +
+                            (shared > 0 ? ", " + std::to_string(shared) +
+                                              " of them the document's; beyond these"
+                                        : ",") +
+                            " --ctx allows " + std::to_string(context)};
+  }
+  at_fault_ = false;
   scout_error* error = nullptr;
   scout_session* session = nullptr;
   scout_status status = SCOUT_OK;
   if (document != nullptr) {
-    status = scout_session_fork(document, std::max(wanted, scout_session_position(document)),
-                                &session, &error);
+    status = scout_session_fork(document, std::max(wanted, shared), &session, &error);
   } else {
     scout_session_options options;
     scout_session_options_init(&options);

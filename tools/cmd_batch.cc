@@ -1,5 +1,7 @@
 // scout batch: many requests from a JSONL file, answered into another; goes on where it was
 // stopped. SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -35,10 +37,13 @@ class Batch {
   Failure Finish(const BatchSlot& slot);
   Failure Answer(const BatchLine& line, nlohmann::ordered_json result);
   Failure Refuse(const BatchLine& line, const nlohmann::json& id, const Failure& failure);
+  void Report();
   void Summary() const;
+  Failure Verdict() const;
 
   const Args& args_;
   int64_t n_parallel_ = 1, limit_ = 256;
+  int64_t context_ = 0;  // --ctx: tokens that a request may need beyond the document; 0: not given
   BatchRequest defaults_;
   std::string settings_;
   BatchInput input_;
@@ -53,6 +58,7 @@ class Batch {
   size_t next_ = 0;     // of input_.lines()
   bool waits_ = false;  // the next line, for the room of a session that has not ended
   int64_t done_ = 0, failed_ = 0, tokens_ = 0;
+  int64_t tenths_ = 0;  // of the lines, last reported
   Clock clock_;
 };
 
@@ -98,11 +104,10 @@ Failure Batch::Settings(std::string* settings) const {
 
 // --ctx is what a request may need beyond the document, whose pages all share.
 Failure Batch::OpenEngine(int64_t document_tokens) {
-  constexpr int64_t kDefaultBudget = 131072, kDefaultRequest = 8192;
-  int64_t context = 0;
-  TOOL_TRY(args_.Int("ctx", 1, int64_t{1} << 40, &context));
-  const int64_t wanted = document_tokens + n_parallel_ * (context > 0 ? context : kDefaultRequest);
-  return CreateEngine(args_, model_.get(), context > 0 || wanted > kDefaultBudget ? wanted : 0,
+  constexpr int64_t kDefaultRequest = 8192;
+  const int64_t wanted =
+      document_tokens + n_parallel_ * (context_ > 0 ? context_ : kDefaultRequest);
+  return CreateEngine(args_, model_.get(), context_ > 0 || wanted > kDefaultKvTokens ? wanted : 0,
                       &engine_, static_cast<int32_t>(n_parallel_ + 1));
 }
 
@@ -165,7 +170,7 @@ Failure Batch::Begin(BatchLine* line, std::unique_ptr<BatchSlot>* slot) {
   line->answered = true;
   if (wrong) return Refuse(*line, request.id, wrong);
   auto made = std::make_unique<BatchSlot>(*line, std::move(request));
-  const Failure failure = made->Start(engine_.get(), document_.get(), prompt_, info_);
+  const Failure failure = made->Start(engine_.get(), document_.get(), prompt_, info_, context_);
   if (!failure) {
     *slot = std::move(made);
     return Ok();
@@ -176,6 +181,11 @@ Failure Batch::Begin(BatchLine* line, std::unique_ptr<BatchSlot>* slot) {
     return Ok();
   }
   if (!made->at_fault()) return failure;
+  if (made->no_room()) {  // with all other sessions gone
+    return Refuse(*line, made->request().id,
+                  {kExitLimit, made->needs() + ", for which the KV budget has no room: give a "
+                                               "larger --ctx, and --retry-errors"});
+  }
   return Refuse(*line, made->request().id, failure);
 }
 
@@ -196,6 +206,19 @@ Failure Batch::Fill() {
   return Ok();
 }
 
+// Where stderr is no terminal a line for each tenth of the work, in place of the progress bar.
+void Batch::Report() {
+  if (args_.Has("quiet") || isatty(2)) return;
+  const auto total = static_cast<int64_t>(input_.lines().size());
+  const int64_t done = output_.answered() + done_, tenths = 10 * done / total;
+  if (tenths == tenths_ || done == total) return;
+  tenths_ = tenths;
+  std::fputs(("scout: batch: " + std::to_string(done) + " of " + std::to_string(total) +
+              " lines answered\n")
+                 .c_str(),
+             stderr);
+}
+
 void Batch::Summary() const {
   if (args_.Has("quiet")) return;
   std::string line = "scout: " + std::to_string(done_) + " lines answered";
@@ -206,15 +229,23 @@ void Batch::Summary() const {
   std::fputs(line.c_str(), stderr);
 }
 
+Failure Batch::Verdict() const {
+  if (Interrupted()) return {kExitCancelled, "cancelled; the same command goes on from here"};
+  const int64_t errors = output_.errors() + failed_;
+  if (errors == 0) return Ok();
+  return {kExitErrors, std::to_string(errors) + " of " + std::to_string(input_.lines().size()) +
+                           " lines are answered with an error; --retry-errors answers them again"};
+}
+
 Failure Batch::Run() {
   TOOL_TRY(args_.AtMost(2));
   if (args_.positional().size() < 2) return Usage("IN.jsonl and OUT.jsonl are needed (see --help)");
   if (args_.Has("system") && !args_.Has("chat")) return Usage("--system needs --chat");
   TOOL_TRY(args_.Int("parallel", 1, 1024, &n_parallel_));
   TOOL_TRY(args_.Int("tokens", 0, INT64_MAX, &limit_));
+  TOOL_TRY(args_.Int("ctx", 1, int64_t{1} << 40, &context_));
   TOOL_TRY(ReadSampling(args_, &defaults_.sampling));
   defaults_.max_tokens = limit_;
-  defaults_.max_tokens_given = args_.Has("tokens");
   defaults_.stop = args_.GetAll("stop");
   defaults_.ignore_end = args_.Has("ignore-end");
   prompt_.has_document = args_.Has("document");
@@ -222,7 +253,24 @@ Failure Batch::Run() {
   TOOL_TRY(input_.Open(args_.positional()[0]));
   TOOL_TRY(OpenModel());
   TOOL_TRY(Settings(&settings_));
-  TOOL_TRY(output_.Open(args_.positional()[1], settings_, args_.Has("fsync"), &input_));
+  std::vector<int32_t> document;
+  if (prompt_.has_document) {
+    TOOL_TRY(prompt_.DocumentPrefix(&document));
+    TOOL_TRY(CheckIds(document, info_.vocab_size));
+    if (static_cast<int64_t>(document.size()) >= info_.context_length) {
+      return {kExitLimit, args_.Get("document") + ": the document has " +
+                              std::to_string(document.size()) + " tokens, the model's context is " +
+                              std::to_string(info_.context_length)};
+    }
+  }
+  TOOL_TRY(output_.Open(args_.positional()[1], settings_, args_.Has("fsync"), &input_,
+                        args_.Has("retry-errors")));
+  if (output_.retried() > 0 && !args_.Has("quiet")) {
+    std::fputs(("scout: took out " + std::to_string(output_.retried()) +
+                " errors, to answer their lines again\n")
+                   .c_str(),
+               stderr);
+  }
   if (output_.torn() > 0 && !args_.Has("quiet")) {
     std::fputs(
         ("scout: cut off an unfinished last line of " + std::to_string(output_.torn()) + " bytes\n")
@@ -232,13 +280,9 @@ Failure Batch::Run() {
   const auto total = static_cast<int64_t>(input_.lines().size());
   if (output_.answered() == total) {
     Summary();
-    return Ok();
+    return Verdict();
   }
-  std::vector<int32_t> document;
-  if (prompt_.has_document) {
-    TOOL_TRY(prompt_.DocumentPrefix(&document));
-    TOOL_TRY(CheckIds(document, info_.vocab_size));
-  }
+  tenths_ = 10 * output_.answered() / total;
   TOOL_TRY(OpenEngine(static_cast<int64_t>(document.size())));
   if (!document.empty()) TOOL_TRY(ReadDocument(document));
   slots_.resize(static_cast<size_t>(n_parallel_));
@@ -249,6 +293,7 @@ Failure Batch::Run() {
     for (;;) {
       TOOL_TRY(Fill());
       if (Progress::Callback(&progress, done_, total) != 0) break;
+      Report();
       bool any = false;
       for (auto& slot : slots_) {
         if (slot == nullptr) continue;
@@ -269,8 +314,7 @@ Failure Batch::Run() {
     }
   }
   Summary();
-  return Interrupted() ? Failure{kExitCancelled, "cancelled; the same command goes on from here"}
-                       : Ok();
+  return Verdict();
 }
 
 Failure RunBatch(const Args& args) { return Batch(args).Run(); }
@@ -296,11 +340,13 @@ Command BatchCommand() {
              {'n', "tokens", "N", "most tokens of an answer (default 256)"},
              StopOption(),
              {'p', "parallel", "N", "requests worked on at the same time (default 1)"},
+             {0, "retry-errors", nullptr, "answer again the lines whose result is an error"},
              {0, "fsync", nullptr, "have each result on the disk before going on"},
              {0, "no-bos", nullptr, "without --chat: no begin-of-text token"},
              {0, "ignore-end", nullptr, "go on after end tokens"}},
             SamplingOptions(),
-            EngineOptions(),
+            EngineOptions("tokens that a request may need beyond the document\n"
+                          "(default: no limit; room for 8192 each)"),
             OverrideOptions()}),
       RunBatch};
 }

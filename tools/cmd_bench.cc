@@ -210,12 +210,6 @@ Failure RunBench(const Args& args) {
   return Out(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-// The lengths given decide how many tokens a session holds.
-OptionList WithoutContext(OptionList options) {
-  std::erase_if(options, [](const Option& o) { return std::string(o.name) == "ctx"; });
-  return options;
-}
-
 }  // namespace
 
 Command BenchCommand() {
@@ -234,7 +228,7 @@ Command BenchCommand() {
              {'r', "reps", "N", "measured repetitions (default 5)"},
              {0, "warmup", "N", "repetitions before that (default 1)"},
              {0, "seed", "N", "of the token ids (default 1)"}},
-            WithoutContext(EngineOptions()),
+            EngineOptions(nullptr),  // the lengths given decide
             OverrideOptions()}),
       RunBench};
 }

@@ -38,10 +38,12 @@ class Chat {
     TOOL_TRY(ModelTokenizer(model_.get(), &tokenizer_));
     scout_model_info info;
     TOOL_TRY(ModelInfo(model_.get(), &info));
-    int64_t budget = 0;
-    TOOL_TRY(SessionBudget(args_, info, 0, &budget));
+    // The one session has the whole of a default budget.
+    int64_t budget = 0, tokens = std::min(info.context_length, kDefaultKvTokens);
+    TOOL_TRY(args_.Int("ctx", 1, INT64_MAX, &tokens));
+    TOOL_TRY(SessionBudget(args_, info, tokens, &budget));
     TOOL_TRY(CreateEngine(args_, model_.get(), budget, &engine_));
-    TOOL_TRY(CreateSession(args_, engine_.get(), 0, &session_));
+    TOOL_TRY(CreateSession(args_, engine_.get(), tokens, &session_));
     Begin(args_.Get("system"));
     return OpenTools();
   }
@@ -304,7 +306,8 @@ Command ChatCommand() {
              {0, "tool-style", "python|json", "how they are asked for (default python)"},
              {0, "tool-results", "FILE", "results of calls, one per line, in order"}},
             SamplingOptions(),
-            EngineOptions(),
+            EngineOptions("tokens the dialog can hold (default: the model's context, at\n"
+                          "most 131072)"),
             OverrideOptions()}),
       RunChat};
 }

@@ -25,6 +25,7 @@ Failure Run(const Args& args) {
   TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &context));
   std::string text;
   TOOL_TRY(ReadText(args, &text));
+  if (text.empty()) return Usage("the prompt is empty: give a text, -f FILE or standard input");
 
   Clock load_clock;
   Model model;
@@ -47,10 +48,10 @@ Failure Run(const Args& args) {
   if (ids.empty()) return Usage("the prompt has no tokens");
   TOOL_TRY(CheckIds(ids, info.vocab_size));
   int64_t n_prompt = static_cast<int64_t>(ids.size());
-  context = std::min(context, info.context_length);
-  // Only a length that was not asked for gives way to the context; the library refuses the other.
-  if (!args.Has("tokens")) limit = std::clamp(context - n_prompt, int64_t{0}, limit);
-  int64_t wanted = limit > INT64_MAX - n_prompt ? INT64_MAX : n_prompt + limit;
+  // -n is a limit: an answer may also end where the context does, which must leave room for one.
+  TOOL_TRY(CheckContext(args, info, n_prompt + (limit > 0 ? 1 : 0)));
+  limit = std::min(limit, std::min(context, info.context_length) - n_prompt);
+  int64_t wanted = n_prompt + limit;
   int64_t budget = 0;
   TOOL_TRY(SessionBudget(args, info, wanted, &budget));
   Engine engine;

@@ -17,6 +17,7 @@ enum ExitCode {
   kExitInput = 3,      // a file is missing, unreadable, corrupt or of an unsupported kind
   kExitCancelled = 4,  // Ctrl-C
   kExitLimit = 5,      // out of memory, threads, context or KV budget
+  kExitErrors = 6,     // a batch is whole, and some of its lines are answered with an error
 };
 
 // Empty (false) means success.

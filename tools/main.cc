@@ -16,7 +16,7 @@ namespace {
 constexpr char kExitCodes[] =
     "Exit codes: 0 success, 1 failed while running, 2 wrong option or argument, 3 a file is\n"
     "missing, unreadable, corrupt or of an unsupported kind, 4 cancelled, 5 out of memory,\n"
-    "threads, context or KV budget.\n";
+    "threads, context or KV budget, 6 a batch is whole with lines answered by an error.\n";
 
 std::string GeneralHelp() {
   std::string text =

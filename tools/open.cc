@@ -112,8 +112,8 @@ OptionList OverrideOptions() {
   return Join({options, TalkOptions()});
 }
 
-OptionList EngineOptions() {
-  return {
+OptionList EngineOptions(const char* context) {
+  OptionList options = {
       {0, "mode", "exact|fast",
        "exact: fp32 throughout; fast (default): integer kernels\n"
        "for quantised weights, 16-bit KV cache"},
@@ -123,10 +123,11 @@ OptionList EngineOptions() {
        "avx512-vnni is avx512"},
       {0, "threads", "N", "default: one per physical core"},
       {0, "kv", "f32|f16|bf16", "format of the KV cache (default: by mode)"},
-      {0, "ctx", "N", "tokens the session can hold (default: what is needed)"},
-      {0, "page-tokens", "N", "tokens of a KV page, a power of two (default 256)"},
-      {0, "step-tokens", "N", "most tokens computed in one step (default 512)"},
   };
+  if (context != nullptr) options.push_back({0, "ctx", "N", context});
+  return Join({options,
+               {{0, "page-tokens", "N", "tokens of a KV page, a power of two (default 256)"},
+                {0, "step-tokens", "N", "most tokens computed in one step (default 512)"}}});
 }
 
 Failure LoadModel(const Args& args, uint32_t flags, Model* model, int32_t log_level) {
@@ -150,15 +151,26 @@ Failure LoadModel(const Args& args, uint32_t flags, Model* model, int32_t log_le
   return Ok();
 }
 
-Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
-                      int64_t* kv_tokens) {
-  constexpr int64_t kDefaultBudget = int64_t{1} << 20;
+Failure CheckContext(const Args& args, const scout_model_info& info, int64_t tokens) {
+  int64_t context = INT64_MAX;
+  TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &context));
+  const std::string wanted = std::to_string(tokens) + " tokens are wanted, ";
   if (tokens > info.context_length) {
-    return {kExitLimit, std::to_string(tokens) + " tokens are wanted, the model's context is " +
+    return {kExitLimit, wanted + "the model's context is " + std::to_string(info.context_length)};
+  }
+  if (context < INT64_MAX && context > info.context_length) {
+    return {kExitLimit, "--ctx is " + std::to_string(context) + ", the model's context is " +
                             std::to_string(info.context_length)};
   }
+  if (tokens > context) return {kExitLimit, wanted + "--ctx is " + std::to_string(context)};
+  return Ok();
+}
+
+Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
+                      int64_t* kv_tokens) {
+  TOOL_TRY(CheckContext(args, info, tokens));
   TOOL_TRY(args.Int("ctx", 1, INT64_MAX, &tokens));
-  *kv_tokens = tokens > kDefaultBudget ? tokens : 0;
+  *kv_tokens = tokens > kDefaultKvTokens ? tokens : 0;
   return Ok();
 }
 

@@ -15,6 +15,9 @@
 
 namespace scout::tool {
 
+// kv_tokens of an engine that is told none (scout.h).
+constexpr int64_t kDefaultKvTokens = 131072;
+
 struct Free {
   void operator()(scout_model* p) const { scout_model_free(p); }
   void operator()(scout_tokenizer* p) const { scout_tokenizer_free(p); }
@@ -36,14 +39,17 @@ OptionList ModelOption();       // -m
 OptionList VocabularyOption();  // -m where the vocabulary is enough
 OptionList TalkOptions();       // -v, -q: of all commands but completion
 OptionList OverrideOptions();   // of the model, -v, -q
-OptionList EngineOptions();     // mode, backend, threads, memory
+// Mode, backend, threads, memory; `context` is what is said of --ctx, nullptr where it is no option.
+OptionList EngineOptions(const char* context = "tokens the session can hold (default: as needed)");
 
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
 // `log_level` is what is printed without -v.
 Failure LoadModel(const Args& args, uint32_t flags, Model* model,
                   int32_t log_level = SCOUT_LOG_WARNING);
+// Fails where `tokens` exceed the model's context or --ctx.
+Failure CheckContext(const Args& args, const scout_model_info& info, int64_t tokens);
 // The KV budget for one session of `tokens`, or of --ctx: 0, the library's default, serves unless
-// more than that is asked for. Fails where `tokens` exceed the model's context.
+// more than that is asked for. Fails as CheckContext.
 Failure SessionBudget(const Args& args, const scout_model_info& info, int64_t tokens,
                       int64_t* kv_tokens);
 // kv_tokens: the KV budget of all sessions together, 0 for the library's default.

@@ -92,10 +92,12 @@ TEST_F(Batch, StopStringsEndTheText) {
 
 TEST_F(Batch, BadLinesAreAnsweredWithWhatIsWrong) {
   const std::pair<const char*, const char*> cases[] = {
-      {"{\"prompt\": ", "not JSON: byte"},
+      {"{\"prompt\": ", "not JSON: the line ends before the JSON does"},
+      {"{\"prompt\": x}", "not JSON: byte 12 of the line"},
+      {R"({"prompt": "a", "prompt": "b"})", "\"prompt\" is there twice"},
       {"[1]", "not a JSON object"},
       {"{}", "needs one of \"prompt\" and \"messages\""},
-      {R"({"prompt": "a", "messages": []})", "needs one of"},
+      {R"({"prompt": "a", "messages": []})", "has both \"prompt\" and \"messages\""},
       {R"({"prompt": 3})", "\"prompt\" is not a string"},
       {R"({"messages": []})", "\"messages\" is not a list"},
       {R"({"messages": [{"role": "user"}]})", "\"messages\" is not a list"},
@@ -103,7 +105,8 @@ TEST_F(Batch, BadLinesAreAnsweredWithWhatIsWrong) {
       {R"({"prompt": "a", "max_tokens": -1})", "\"max_tokens\" is -1"},
       {R"({"prompt": "a", "max_tokens": 1.5})", "\"max_tokens\" is not a whole number"},
       {R"({"prompt": "a", "max_tokens": 99999999999999999999})", "\"max_tokens\" is not"},
-      {R"({"prompt": "a", "max_tokens": 1000000000})", "1000000"},
+      {R"({"prompt": "a", "max_tokens": 1000000000})",
+       "answer 1000000000), the model's context is 4096"},
       {R"({"prompt": "a", "temperature": -1})", "temperature is -1"},
       {R"({"prompt": "a", "temperature": 1e400})", "not JSON"},
       {R"({"prompt": "a", "top_p": 0})", "top_p is 0"},
@@ -118,8 +121,9 @@ TEST_F(Batch, BadLinesAreAnsweredWithWhatIsWrong) {
   for (auto& [line, part] : cases) text += std::string(line) + "\n";
   text += R"({"id": 1, "prompt": "What is the capital of France?"})";  // no newline at the end
   WriteFile(in_, text);
-  Result result = Run({"--chat"});
-  ASSERT_EQ(result.code, 0) << result.err;
+  ExpectFailure(Run({"--chat"}), 6,
+                std::to_string(std::size(cases)) + " of " + std::to_string(std::size(cases) + 1) +
+                    " lines are answered with an error; --retry-errors");
   auto results = Results();
   ASSERT_EQ(results.size(), std::size(cases) + 1);
   for (size_t i = 0; i < std::size(cases); ++i) {
@@ -145,7 +149,7 @@ TEST_F(Cve, DeepNestingInBatch) {
   }();
   WriteFile(in_, nested("id", 100'000) + nested("stop", 100'000) + nested("id", 64) + objects +
                      "\n" + nested("id", 63) + "{\"prompt\": \"Hello\", \"max_tokens\": 2}\n");
-  ASSERT_EQ(Run().code, 0);
+  ASSERT_EQ(Run().code, 6);
   auto results = Results();
   ASSERT_EQ(results.size(), 6u);
   for (int line : {1, 2, 3, 4}) {
@@ -157,7 +161,7 @@ TEST_F(Cve, DeepNestingInBatch) {
   EXPECT_EQ(results[6]["tokens"], 2);
   // The answers are read again, and what somebody else put among them.
   const std::string out = ReadFile(out_);
-  EXPECT_EQ(Run().code, 0);
+  EXPECT_EQ(Run().code, 6);
   EXPECT_EQ(ReadFile(out_), out);
   const std::string end = out.substr(out.find("\"input\""));
   for (const std::string& line :
@@ -260,18 +264,99 @@ TEST_F(Batch, FilesAtFaultAreNamed) {
   EXPECT_EQ(Results().size(), 1u);
 }
 
+// Eight at a time would need twice the KV budget.
 TEST_F(Batch, RequestsWaitForRoom) {
   std::string text;
-  for (int i = 0; i < 12; ++i) text += "{\"prompt\": \"Hello\", \"max_tokens\": 100}\n";
-  text += "{\"prompt\": \"Hello\", \"max_tokens\": 1500}\n";  // never fits
+  for (int i = 0; i < 12; ++i) text += "{\"prompt\": \"Hello\", \"max_tokens\": 1000}\n";
+  text += "{\"prompt\": \"Hello\", \"max_tokens\": 5000}\n";  // never fits
   WriteFile(in_, text);
-  Result result = Run({"-p", "4", "--ctx", "64", "--page-tokens", "16"});
-  ASSERT_EQ(result.code, 0) << result.err;
+  ExpectFailure(Run({"-p", "8", "--page-tokens", "16"}), 6, "1 of 13 lines");
   auto results = Results();
   ASSERT_EQ(results.size(), 13u);
   for (int i = 1; i <= 12; ++i) EXPECT_EQ(results[i]["text"], results[1]["text"]);
   EXPECT_FALSE(results[1]["text"].get<std::string>().empty());
-  EXPECT_NE(results[13].value("error", "").find("1502"), std::string::npos) << results[13];
+  EXPECT_EQ(results[13].value("error", ""),
+            "5002 tokens are wanted (prompt 2, answer 5000), the model's context is 4096");
+}
+
+TEST_F(Batch, WhatCtxAllowsIsSaidAndErrorsAreRetried) {
+  WriteFile(in_,
+            "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n"
+            "{\"prompt\": \"Hello\", \"max_tokens\": 100}\n{\"prompt\": 1}\n");
+  ExpectFailure(Run({"--ctx", "30"}), 6, "2 of 3 lines");
+  EXPECT_EQ(Results()[2].value("error", ""),
+            "102 tokens are wanted (prompt 2, answer 100), --ctx allows 30");
+  // More room alone changes nothing; the errors are no longer there with --retry-errors.
+  ExpectFailure(Run({"--ctx", "200"}), 6, "2 of 3 lines");
+  const std::string before = ReadFile(out_);
+  const std::string first = before.substr(0, before.find('\n') + 1);
+  ExpectFailure(Run({"--ctx", "200", "--retry-errors"}), 6, "1 of 3 lines");
+  EXPECT_EQ(ReadFile(out_).substr(0, first.size()), first);
+  auto results = Results();
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_TRUE(results[2].contains("text")) << results[2];
+  EXPECT_EQ(results[3].value("error", ""), "\"prompt\" is not a string");
+  EXPECT_EQ(folder_.Names(), (Words{"in.jsonl", "out.jsonl"}));
+}
+
+// The errors of a batch that was killed while it wrote, through a link to the results.
+TEST_F(Batch, RetriedErrorsAreTakenOutOfTheFileBehindALink) {
+  WriteFile(in_, "{\"prompt\": \"Hello\", \"max_tokens\": 3}\n{\"prompt\": 1}\n");
+  ExpectFailure(Run(), 6, "1 of 2 lines");
+  const std::string whole = ReadFile(out_);
+  const std::string real = folder_.path("real");
+  WriteFile(real, whole + "{\"line\":2,");  // two lines of input, so this one is torn
+  WriteFile(real + ".retry", "what another kill left");
+  std::remove(out_.c_str());
+  ASSERT_EQ(symlink(real.c_str(), out_.c_str()), 0);
+  ExpectFailure(Run({"--retry-errors"}), 6, "1 of 2 lines");
+  EXPECT_EQ(ReadFile(real), whole);
+  EXPECT_EQ(folder_.Names(), (Words{"in.jsonl", "out.jsonl", "real"}));
+  // Results of something else are refused as ever.
+  ExpectFailure(Run({"--retry-errors", "--temp", "1"}), 3, "options changed");
+  EXPECT_EQ(ReadFile(real), whole);
+}
+
+TEST_F(Batch, WithDocumentCtxIsWhatAQuestionMayNeed) {
+  std::string document;
+  for (int i = 0; i < 40; ++i) document += "The cat sat on mat " + std::to_string(i) + ". ";
+  WriteFile(folder_.path("doc"), document);
+  WriteFile(in_, "{\"prompt\": \"Who?\"}\n{\"prompt\": \"Who sat?\", \"max_tokens\": 900}\n");
+  ExpectFailure(Run({"--document", folder_.path("doc"), "-n", "3", "--ctx", "300"}), 6,
+                "1 of 2 lines");
+  auto results = Results();
+  EXPECT_TRUE(results[1].contains("text")) << results[1];
+  EXPECT_NE(results[2]
+                .value("error", "")
+                .find("of them the document's; beyond these --ctx allows "
+                      "300"),
+            std::string::npos)
+      << results[2];
+}
+
+TEST_F(Batch, ATooLongDocumentLeavesNoFile) {
+  std::string document;
+  for (int i = 0; i < 4000; ++i) document += "word " + std::to_string(i) + " ";
+  WriteFile(folder_.path("doc"), document);
+  WriteFile(in_, "{\"prompt\": \"Who?\"}\n");
+  ExpectFailure(Run({"--document", folder_.path("doc")}), 5, "doc: the document has ");
+  EXPECT_EQ(folder_.Names(), (Words{"doc", "in.jsonl"}));
+}
+
+// -n is a limit and gives way to the context; the field of a line is refused (above).
+TEST_F(Batch, TheOptionForLengthsGivesWay) {
+  WriteFile(in_, "{\"prompt\": \"Hello\", \"stop\": \"e\"}\n");
+  EXPECT_EQ(Run({"-n", "100000"}).code, 0);
+}
+
+TEST_F(Batch, ProgressWithoutATerminal) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "{\"prompt\": \"Hello\", \"max_tokens\": 1}\n";
+  WriteFile(in_, text);
+  const Result result = Scout({"batch", "-m", TinyModel(), in_, out_, "--threads", "1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err.rfind("scout: batch: 4 of 40 lines answered\n", 0), 0u) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 10) << result.err;
 }
 
 TEST_F(Batch, AnInterruptIsResumed) {

@@ -28,6 +28,12 @@ TEST(Chat, UndoSaysWhatItTookBack) {
             "there is no question to undo\n");
 }
 
+TEST(Chat, TheDialogHasTheModelsContext) {
+  const Result r = Scout({"chat", "-m", TinyModel(), "-q"}, "/stats\n");
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.err.find("0 of 4096 tokens held"), std::string::npos) << r.err;
+}
+
 // Definitions make the prompt longer, in each style; the answer without calls is shown as it is.
 TEST(Chat, ToolsAreInThePrompt) {
   Folder folder;

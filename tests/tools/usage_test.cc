@@ -180,6 +180,8 @@ TEST(Usage, WrongArgumentsAreNamed) {
       {{"run", "--chat=1", "-m", m, "x"}, "--chat takes no value"},
       {{"run", "-m", m, "a", "b"}, "unexpected argument 'b'"},
       {{"run", "-m", m, "-f", "x", "a"}, "not both"},
+      {{"run", "-m", m, ""}, "the prompt is empty"},
+      {{"run", "-m", m, "--chat"}, "the prompt is empty"},
       {{"run", "-m", m, "--system", "s", "a"}, "--system needs --chat"},
       {{"run", "-m", m, "-n", "-1", "a"}, "--tokens '-1'"},
       {{"run", "-m", m, "-n", "", "a"}, "--tokens ''"},
@@ -272,7 +274,40 @@ TEST(Usage, LimitsAreExitCodeFive) {
   ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1", "-n", "1000000"}), 5,
                 "1000001");
   ExpectFailure(Scout({"generate", "-m", TinyModel(), "--ids", "1 2 3", "-n", "2", "--ctx", "4"}),
-                5, "4");
+                5, "5 tokens are wanted, --ctx is 4");
+  const std::string m = TinyModel();
+  ExpectFailure(Scout({"run", "-m", m, "--ctx", "5", "--chat", "What is the capital of Italy?"}), 5,
+                " tokens are wanted, --ctx is 5");
+  ExpectFailure(Scout({"run", "-m", m, "--ctx", "9999", "Hello"}), 5,
+                "--ctx is 9999, the model's context is 4096");
+  std::string words;
+  for (int i = 0; i < 5000; ++i) words += "word ";
+  ExpectFailure(Scout({"run", "-m", m}, words), 5, "the model's context is 4096");
+}
+
+// -n is the most that an answer may have, not what it must have.
+TEST(Usage, ALengthBeyondTheContextGivesWay) {
+  const Result r = Scout(
+      {"run", "-q", "-m", TinyModel(), "--chat", "-n", "100000", "What is the capital of France?"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(r.out, "The capital of France is Paris.\n");
+}
+
+// Of a model whose context is larger than the library's default budget.
+TEST(Usage, AContextBeyondTheDefaultBudgetHasRoom) {
+  Folder folder;
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    WriteFile(folder.path(name), ReadFile(TinyModel() + "/" + name));
+  }
+  std::string config = ReadFile(folder.path("config.json"));
+  const std::string field = "\"max_position_embeddings\": 4096";
+  const size_t at = config.find(field);
+  ASSERT_NE(at, std::string::npos);
+  config.replace(at, field.size(), "\"max_position_embeddings\": 400000");
+  WriteFile(folder.path("config.json"), config);
+  const Result r =
+      Scout({"run", "-q", "-m", folder.path(""), "-n", "2", "--ctx", "300000", "Hello"});
+  EXPECT_EQ(r.code, 0) << r.err;
 }
 
 TEST(Usage, UnwritableOutputIsReported) {
