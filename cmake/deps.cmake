@@ -21,7 +21,14 @@ if(SCOUT_SYSTEM_DEPS)
   add_library(scout_protobuf INTERFACE)
   target_link_libraries(scout_protobuf INTERFACE protobuf::libprotobuf)
 else()
-  set(deps_command ${PROJECT_SOURCE_DIR}/scripts/build_deps)
+  # Kept, so that a later configuration without the variable takes the same.
+  if(DEFINED ENV{SCOUT_DEPS_DIR})
+    set(SCOUT_DEPS_DIR "$ENV{SCOUT_DEPS_DIR}" CACHE PATH "Where abseil and protobuf are built" FORCE)
+  else()
+    set(SCOUT_DEPS_DIR "" CACHE PATH "Where abseil and protobuf are built; empty: build/deps")
+  endif()
+  set(deps_command ${CMAKE_COMMAND} -E env SCOUT_DEPS_DIR=${SCOUT_DEPS_DIR}
+      ${PROJECT_SOURCE_DIR}/scripts/build_deps)
   if(SCOUT_SANITIZE STREQUAL "thread")
     list(APPEND deps_command --sanitize thread)  # else its atomics look like races
   endif()

@@ -308,13 +308,14 @@ std::string Pack::List() const {
 void Pack::Report() const {
   std::string text;
   int64_t files = 0, cut = 0, over = 0, over_tokens = 0, others = 0;
+  const bool listed = args_.Has("list");  // then each file has its line there
   for (const Entry& e : entries_) {
     bool in = e.why == Why::kPacked || e.why == Why::kCut, budget = e.why == Why::kBudget;
     files += in;
     cut += e.why == Why::kCut;
     over += budget;
     if (budget) over_tokens += std::max<int64_t>(e.tokens, 0);
-    if (in && e.detail.empty()) continue;
+    if (listed || (in && e.detail.empty())) continue;
     if (!in && !budget && static_cast<size_t>(++others) > kMostReported) continue;
     text += std::string("scout: pack: ") + (in ? "note: " : "left out: ") +
             ShownPath(e.shown.empty() ? "./" : e.shown);

@@ -120,7 +120,10 @@ scout_status scout_model_tokenizer(const scout_model* model, scout_tokenizer** t
     *tokenizer = nullptr;
     SCOUT_RETURN_IF_ERROR(CheckHandle(model, "model"));
     if (model->impl->tokenizer() == nullptr) {
-      return absl::NotFoundError(absl::StrCat(model->impl->path(), " has no tokenizer"));
+      return absl::NotFoundError(
+          absl::StrCat(model->impl->path(),
+                       " has no tokenizer: no tokenizer.json or tokenizer.model in a folder, no "
+                       "tokenizer.ggml.model in a GGUF file"));
     }
     auto handle = std::make_unique<scout_tokenizer>();
     handle->impl = model->impl->tokenizer();

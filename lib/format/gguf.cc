@@ -99,7 +99,9 @@ class GgufParser {
   }
 
   absl::Status NotGguf() const {
-    return AtPlace(CorruptError("not a GGUF file: it does not start with \"GGUF\""), {.offset = 0});
+    return AtPlace(CorruptError("not a GGUF file: it does not start with \"GGUF\" (a "
+                                "Hugging Face model is given by its folder)"),
+                   {.offset = 0});
   }
 
   absl::Status ReadMetadata() {

@@ -455,8 +455,7 @@ bool ToolCallParser::EndObject() {
 absl::StatusOr<std::vector<std::string>> ToolNames(std::string_view tools_json) {
   absl::StatusOr<Json> tools = ParseJson(tools_json, {.max_bytes = int64_t{16} << 20});
   if (!tools.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the tools are not JSON: ", tools.status().message()));
+    return absl::InvalidArgumentError(absl::StrCat("tools: ", tools.status().message()));
   }
   if (!tools->is_array()) return absl::InvalidArgumentError("the tools are not a JSON list");
   std::vector<std::string> names;

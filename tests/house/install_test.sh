@@ -45,6 +45,18 @@ then
   exit 1
 fi
 
+# The same through find_package, the way the README says.
+mkdir "$work/host"
+{
+  printf 'cmake_minimum_required(VERSION 3.13)\nproject(host C)\n'
+  sed -n '/^    find_package(scout/,/^$/s/^    //p' "$source/README.md"
+} >"$work/host/CMakeLists.txt"
+cp "$source/examples/c/ask.c" "$work/host"
+cmake -S "$work/host" -B "$work/host/build" -DCMAKE_C_COMPILER="$cc" \
+      -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/host.log"
+cmake --build "$work/host/build" >>"$work/host.log"
+"$work/host/build/ask" "$model" "What is the capital of France?" | cmp - "$work/plain"
+
 # The README's own commands, in a home of their own.
 commands=$(sed -n '/^    cmake --install/,/^$/s/^    //p' "$source/README.md")
 [ "$(wc -l <<<"$commands")" -ge 4 ] || { echo "the README's commands are gone" >&2; exit 1; }

@@ -229,7 +229,7 @@ TEST_F(ChatFormat, ToolErrors) {
         absl::StatusCode::kInvalidArgument, texts);
   };
   const std::vector<ChatMessage> user = {{"user", "q"}};
-  refused(user, {.tools = "[{]"}, {"the tools are not JSON", "byte "});
+  refused(user, {.tools = "[{]"}, {"tools: not valid JSON", "byte "});
   refused(user, {.tools = "{}"}, {"not a JSON list"});
   refused(user, {.tools = R"([{"name":"a"},{"name":1}])"}, {"tools[1]", "\"name\""});
   refused(user, {.tools = R"([{"name":"a"},{"function":{"name":"a"}}])"}, {"two tools", "\"a\""});

@@ -61,6 +61,9 @@ TEST(Chat, ToolErrors) {
   const std::string m = TinyModel();
   ExpectFailure(Scout({"chat", "-m", m, "--tools", folder.path("tools.json")}), 3, "tools[0]");
   ExpectFailure(Scout({"chat", "-m", m, "--tools", folder.path("none")}), 3, "none");
+  WriteFile(folder.path("broken.json"), "[{]");
+  ExpectFailure(Scout({"chat", "-m", m, "--tools", folder.path("broken.json")}), 3,
+                "broken.json: tools: not valid JSON: ");
   ExpectFailure(Scout({"chat", "-m", m, "--tool-style", "json"}), 2, "--tool-style needs --tools");
   ExpectFailure(Scout({"chat", "-m", m, "--tool-results", "x"}), 2, "--tool-results needs --tools");
   ExpectFailure(

@@ -377,6 +377,10 @@ TEST(Pack, FailuresHaveTheirCodes) {
   EXPECT_EQ(partly.code, 3);
   EXPECT_EQ(partly.out, Text({a}));
   EXPECT_NE(partly.err.find("scout: pack: /proc/self/mem: "), std::string::npos) << partly.err;
+  // What the list says is not said again on stderr.
+  Result twice = Pack({a, "--max-file-bytes", "3", "--list"});
+  EXPECT_NE(twice.out.find("\t" + a + "\t"), std::string::npos) << twice.out;
+  EXPECT_EQ(twice.err.find("left out: " + a), std::string::npos) << twice.err;
   Result large = Pack({a, "--max-file-bytes", "3", "--list", "-q"});
   EXPECT_EQ(large.code, 3);
   EXPECT_EQ(large.out.rfind("large\t-\t5\t", 0), 0u) << large.out;

@@ -253,6 +253,15 @@ TEST(Usage, FilesAtFaultAreNamed) {
   ExpectFailure(Scout({"info", "-m", folder.path("cut")}), 3, "model.safetensors");
   ExpectFailure(Scout({"run", "-m", folder.path("cut"), "a"}), 3, "model.safetensors");
 
+  ExpectFailure(Scout({"info", "-m", TinyModel() + "/config.json"}), 3,
+                "a Hugging Face model is given by its folder");
+  std::filesystem::create_directory(folder.path("mute"));
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    WriteFile(folder.path("mute/") + name, ReadFile(TinyModel() + "/" + name));
+  }
+  ExpectFailure(Scout({"run", "-m", folder.path("mute"), "a"}), 3,
+                "mute has no tokenizer: no tokenizer.json or tokenizer.model");
+
   WriteFile(folder.path("ids"), "[1, x]");
   ExpectFailure(
       Scout({"generate", "-m", TinyModel(), "-n", "1", "--ids", "@" + folder.path("ids")}), 3,
