@@ -39,7 +39,7 @@ OptionList ModelOption();       // -m
 OptionList VocabularyOption();  // -m where the vocabulary is enough
 OptionList TalkOptions();       // -v, -q: of all commands but completion
 OptionList OverrideOptions();   // of the model, -v, -q
-// Mode, backend, threads, memory; `context` is what is said of --ctx, nullptr where it is no option.
+// Mode, backend, threads, memory; `context`: what is said of --ctx, nullptr where it is no option.
 OptionList EngineOptions(const char* context = "tokens the session can hold (default: as needed)");
 
 // `flags`: SCOUT_MODEL_*. Wrong engine options are refused here too, before the long reading.
