@@ -296,7 +296,7 @@ void scout_py_message_set(scout_chat_message *messages, int64_t i, PyObject *rol
   messages[i].struct_size = sizeof *messages;
   messages[i].role = PyBytes_AsString(role);
   messages[i].content = PyBytes_AsString(content);
-  messages[i].content_bytes = PyBytes_Size(content);
+  messages[i].content_bytes = PyBytes_Size(content) > 0 ? PyBytes_Size(content) : SCOUT_KEEP;
 }
 void scout_py_messages_free(scout_chat_message *messages) { free(messages); }
 %}
