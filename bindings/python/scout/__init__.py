@@ -38,6 +38,11 @@ class Error(Exception):
             ("offset", offset if offset >= 0 else "")) if value != "")
         super().__init__(f"{name}: {self.message}" + (f" ({place})" if place else ""))
 
+    def _again(self):
+        """The same, not raised yet: without the traceback, which keeps alive what it passed."""
+        return type(self)(self.code, self.name, self.message.encode(), self.file.encode(),
+                          self.tensor.encode(), self.offset)
+
 
 class Cancelled(Error):
     """A callback asked to stop, by returning something true or by raising (see __cause__)."""
@@ -126,6 +131,10 @@ def _attach_log(options, log):
     return line
 
 
+class _Closed(ValueError):
+    """A call on an object after its close()."""
+
+
 class _Handle:
     """Owns one C handle; free(handle) takes it back, once."""
 
@@ -137,7 +146,7 @@ class _Handle:
     @property
     def handle(self):
         if self._handle is None:
-            raise ValueError(f"the {type(self).__name__.lower()} is closed")
+            raise _Closed(f"the {type(self).__name__.lower()} is closed")
         return self._handle
 
     def close(self):
@@ -310,7 +319,7 @@ class Session(_Handle):
 
     def submit(self, tokens, options=None, stop=(), stop_tokens=(), **values):
         """Starts a job that makes the session hold `tokens` and draws an answer. options from
-        sampling(); stop: strings; logit_rows: positions; other names are fields of scout_job_options."""
+        sampling(); stop: a sequence of strings; logit_rows: positions; other names are fields of scout_job_options."""
         return self._submit(lambda filled: native.scout_job_submit(self.handle, tokens, filled),
                             options, stop, stop_tokens, values)
 
@@ -325,6 +334,14 @@ class Session(_Handle):
         rows = array.array("q", values.pop("logit_rows", ())).tobytes()
         filled = _options("scout_job_options", values)
         filled.sampling = options
+        if isinstance(stop, (str, bytes)):
+            raise TypeError(f"stop is a sequence of strings, not one: {stop!r}")
+        stop = list(stop)
+        for text in stop:
+            if not isinstance(text, str):
+                raise TypeError(f"a stop string is a str, not {text!r}")
+            if "\0" in text:
+                raise ValueError(f"a stop string has a NUL: {text!r}")
         strings = (ctypes.c_char_p * len(stop))(*(text.encode() for text in stop))
         pointers, ids = bytes(strings), array.array("i", stop_tokens).tobytes()
         filled.stop_strings, filled.n_stop_strings = pointers, len(stop)
@@ -355,21 +372,27 @@ class Session(_Handle):
 
 class Job(_Handle):
     """Work that the engine does while the caller goes on. Iterating gives the text of the answer as it
-    comes; poll() gives each event. Read by one thread at a time; cancelled and closed from any."""
+    comes; poll() gives each event. Read by one thread at a time; cancelled and closed from any. After
+    os.fork() the child's calls raise FORKED, and close() does nothing."""
 
     _free = native.scout_job_free
 
     #: Of the final event, once it was read: reason (native.SCOUT_DONE_*), generated, kept, computed,
     #: seconds_prefill, seconds_decode, ...
     result = None
+    _error = None  # that ended the job
 
     def __init__(self, handle, vocab):
         self._lock, self._users, self._vocab = threading.Lock(), 0, vocab
+        self._process = os.getpid()  # in a child a thread that is not there may hold the lock
         super().__init__(handle)
 
     @contextlib.contextmanager
     def _using(self):
         """The handle, not freed before the block ends."""
+        if self._process != os.getpid():
+            yield self.handle
+            return
         with self._lock:
             handle = self.handle
             self._users += 1
@@ -384,6 +407,9 @@ class Job(_Handle):
 
     def close(self):
         """Cancels and frees; a poll that waits in another thread then ends."""
+        if self._process != os.getpid():
+            super().close()
+            return
         with self._lock:
             handle, self._handle = self._handle, None
             if handle is None:
@@ -408,7 +434,11 @@ class Job(_Handle):
             if kind == native.SCOUT_EVENT_NONE:
                 return None
             if kind == native.SCOUT_EVENT_ERROR:
-                native.scout_py_event_raise(event)
+                try:
+                    native.scout_py_event_raise(event)
+                except Error as error:
+                    self._error = error._again()
+                    raise
             out = {"kind": kind}
             if kind == native.SCOUT_EVENT_PROGRESS:
                 names = ("done", "total", "seconds_left", "kept")
@@ -431,13 +461,20 @@ class Job(_Handle):
             native.scout_py_event_free(event)
 
     def __iter__(self):
+        """Ends where another thread closes the job. Raises the error that ended it, each time."""
         while self.result is None:
-            event = self.poll()
+            if self._error is not None:
+                raise self._error._again()
+            try:
+                event = self.poll()
+            except _Closed:
+                return
             if event.get("text"):
                 yield event["text"]
 
     def wait(self):
-        """Reads to the end and returns the result."""
+        """Reads to the end and returns the result; None where the job was closed before. Raises the
+        error that ended the job, each time."""
         for _ in self:
             pass
         return self.result

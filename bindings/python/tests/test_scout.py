@@ -7,6 +7,8 @@ usage: test_scout.py MODEL
 import gc
 import itertools
 import math
+import os
+import signal
 import sys
 import threading
 import time
@@ -89,6 +91,75 @@ class Everything(unittest.TestCase):
                              "The capital of France")
             self.assertEqual(job.result["stop_index"], 1)
             self.assertEqual(tokens[0]["top"][0], (tokens[0]["token"], tokens[0]["logprob"]))
+
+    def test_stop_strings_are_strings_without_nul(self):
+        _, tokenizer, _, session = self.open()
+        ids = tokenizer.chat(QUESTION)
+        for submit, what in ((session.submit, ids), (session.submit_chat, QUESTION)):
+            for stop in ("Paris", b"Paris", [5], [b"Paris"]):
+                with self.assertRaises(TypeError):
+                    submit(what, stop=stop)
+            with self.assertRaises(ValueError):
+                submit(what, stop=["zzz", "is\0 never"])
+            with submit(what, stop=iter(("Paris", "France"))) as job:
+                self.assertEqual("".join(job), "The capital of ")
+                self.assertEqual(job.result["stop_index"], 1)
+
+    def test_a_failed_job_says_so_each_time(self):
+        _, _, _, session = self.open()
+        nothing = scout.sampling(logit_bias={i: -math.inf for i in range(768)})
+        with session.submit([5, 6], options=nothing) as job:
+            for read in (job.wait, job.wait, lambda: list(job)):
+                with self.assertRaises(scout.Error) as caught:
+                    read()
+                self.assertEqual(caught.exception.code, native.SCOUT_INVALID_ARGUMENT)
+                self.assertIn("logit_bias", str(caught.exception))
+            self.assertIsNone(job.result)
+            with self.assertRaises(scout.Error) as caught:
+                job.poll()
+            self.assertEqual(caught.exception.code, native.SCOUT_INVALID_STATE)
+
+    def test_iterating_ends_where_the_job_is_closed(self):
+        _, _, _, session = self.open()
+        job = session.submit([5] * 20, flags=native.SCOUT_JOB_IGNORE_END)
+        pieces = iter(job)
+        next(pieces)
+        worker = threading.Thread(target=job.close)  # between two polls
+        worker.start()
+        worker.join()
+        self.assertEqual(list(pieces), [])
+        self.assertIsNone(job.wait())
+        with self.assertRaises(ValueError):
+            job.poll()
+
+    def test_a_forked_child_closes_whatever_its_parent_was_doing(self):
+        model, _, engine, session = self.open()
+        other = engine.session(300)
+        # One job is in use in the parent, of the other a thread that the child has not holds the lock.
+        used = session.submit([5] * 40, flags=native.SCOUT_JOB_IGNORE_END, event_capacity=1)
+        locked = other.submit([5] * 40, flags=native.SCOUT_JOB_IGNORE_END, event_capacity=1)
+        with used._using(), locked._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                code = 1
+                try:
+                    told = 0
+                    for call in (used.poll, used.cancel, locked.poll, locked.cancel):
+                        try:
+                            call()
+                        except scout.Error as error:
+                            told += error.code == native.SCOUT_FORKED
+                    for handle in (used, locked, other, session, engine, model):
+                        handle.close()
+                        handle.close()
+                    code = 0 if told == 4 else 2
+                finally:
+                    os._exit(code)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        for job in (used, locked):
+            job.cancel()
+            self.assertEqual(job.wait()["reason"], native.SCOUT_DONE_CANCELLED)
 
     def test_a_job_is_cancelled_from_another_thread(self):
         _, _, _, session = self.open(backend=native.SCOUT_BACKEND_REFERENCE)
