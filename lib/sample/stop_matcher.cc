@@ -98,28 +98,31 @@ int64_t StopMatcher::Push(std::string_view text, std::string* out) {
     state_ = automaton_->Next(state_, static_cast<uint8_t>(text[i]));
     const int64_t found = automaton_->nodes[static_cast<size_t>(state_)].found;
     if (found < 0) continue;
-    const auto size = static_cast<size_t>(automaton_->sizes[static_cast<size_t>(found)]);
-    Release(before + i + 1 - size, out);
+    const int64_t size = automaton_->sizes[static_cast<size_t>(found)];
+    Release(static_cast<int64_t>(before + i + 1) - size, out);
     held_.clear();
     begin_ = 0;
     return found_ = found;
   }
-  Release(held_.size() - static_cast<size_t>(automaton_->nodes[static_cast<size_t>(state_)].depth),
-          out);
+  const int32_t depth = automaton_->nodes[static_cast<size_t>(state_)].depth;
+  Release(static_cast<int64_t>(held_.size()) - depth, out);
   return -1;
 }
 
-// Appends held_[begin_, end) to *out.
-void StopMatcher::Release(size_t end, std::string* out) {
-  out->append(held_, begin_, end - begin_);
-  begin_ = end;
+// Appends held_[begin_, end) to *out; nothing where all before `end` is out.
+void StopMatcher::Release(int64_t end, std::string* out) {
+  if (end <= static_cast<int64_t>(begin_)) return;
+  out->append(held_, begin_, static_cast<size_t>(end) - begin_);
+  begin_ = static_cast<size_t>(end);
   if (begin_ * 2 < held_.size()) return;
   held_.erase(0, begin_);
   begin_ = 0;
 }
 
+void StopMatcher::LetGo(std::string* out) { Release(static_cast<int64_t>(held_.size()), out); }
+
 void StopMatcher::Flush(std::string* out) {
-  Release(held_.size(), out);
+  LetGo(out);
   Reset();
 }
 

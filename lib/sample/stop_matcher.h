@@ -29,6 +29,9 @@ class StopMatcher {
   // The text has ended without a match: appends what was held back and begins anew.
   void Flush(std::string* out);
   void Reset();
+  // What was held back comes out, and the search goes on: a stop string that begins in it is still
+  // found, and then only what follows it is kept back.
+  void LetGo(std::string* out);
 
   int64_t held() const { return static_cast<int64_t>(held_.size() - begin_); }  // bytes held back
   int64_t found() const { return found_; }                                      // index, or -1
@@ -36,7 +39,7 @@ class StopMatcher {
   static constexpr int64_t kMaxBytes = 1 << 20;
 
  private:
-  void Release(size_t end, std::string* out);
+  void Release(int64_t end, std::string* out);
 
   struct Automaton;
   std::shared_ptr<const Automaton> automaton_;  // null: no stop strings

@@ -147,5 +147,36 @@ TEST(StopMatcher, IsLinear) {
   EXPECT_EQ(out.size(), 2000u * 1000 + 20);
 }
 
+// What was let go is out and still counts; nothing comes twice, nothing behind the match comes.
+TEST(StopMatcher, WhatWasLetGoStillBeginsAStopString) {
+  std::mt19937 rng(5);
+  auto text = [&](size_t n) {
+    std::string s;
+    for (size_t i = 0; i < n; ++i) s += "ab"[rng() % 2];
+    return s;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::string> stops;
+    for (int i = 0; i < 2; ++i) stops.push_back(text(2 + rng() % 6));
+    const std::string all = text(40);
+    StopMatcher whole = *StopMatcher::Create(stops), cut = whole;
+    std::string want, got;
+    const int64_t found = whole.Push(all, &want);
+    size_t out = 0;  // bytes of `all` that are out because they were let go
+    for (size_t at = 0; at < all.size() && cut.found() < 0;) {
+      const size_t n = std::min(all.size() - at, size_t{1 + rng() % 5});
+      cut.Push(std::string_view(all).substr(at, n), &got);
+      at += n;
+      if (cut.found() < 0 && rng() % 2 == 0) {
+        cut.LetGo(&got);
+        out = at;
+        EXPECT_EQ(cut.held(), 0);
+      }
+    }
+    ASSERT_EQ(cut.found(), found);
+    ASSERT_EQ(got, all.substr(0, std::max(want.size(), out)));
+  }
+}
+
 }  // namespace
 }  // namespace scout
