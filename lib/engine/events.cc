@@ -24,9 +24,16 @@ bool EventQueue::HasRoom(size_t n) {
   return false;
 }
 
+bool EventQueue::HasRowBuffer() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (RowBufferFree()) return true;
+  starved_ = true;
+  return false;
+}
+
 float* EventQueue::TakeRowBuffer() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (free_rows_.empty() || count_ + rows_promised_ >= ring_.size()) {
+  if (!RowBufferFree()) {
     starved_ = true;
     return nullptr;
   }
@@ -107,6 +114,11 @@ bool EventQueue::HasEvent() {
 bool EventQueue::final_taken() {
   std::lock_guard<std::mutex> lock(mutex_);
   return end_ == kTaken;
+}
+
+bool EventQueue::ended() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return end_ != kOpen;
 }
 
 }  // namespace scout

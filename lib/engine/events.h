@@ -72,6 +72,8 @@ class EventQueue {
   // Whether `n` token events fit; false also while lockstep waits. What is not there now is
   // remembered until the reader makes room.
   bool HasRoom(size_t n);
+  // Whether TakeRowBuffer would give one now; remembered as for HasRoom.
+  bool HasRowBuffer();
   // A row buffer of the queue, with room for its event, or null.
   float* TakeRowBuffer();
   // What the next Push adds; there must be room for it.
@@ -90,11 +92,16 @@ class EventQueue {
   bool Pop(int64_t timeout_ms, JobEvent* event);
   bool HasEvent();
   bool final_taken();
+  // Whether the final event can be read, or was.
+  bool ended() const;
 
  private:
+  bool RowBufferFree() const {
+    return !free_rows_.empty() && count_ + rows_promised_ < ring_.size();
+  }
   bool Unread() const { return progress_unread_ || count_ > 0 || end_ == kFinal; }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ready_;
   const bool lockstep_;
   std::vector<JobEvent> ring_;

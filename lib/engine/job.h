@@ -62,7 +62,10 @@ class Job {
   absl::Status Wait(int64_t timeout_ms, JobEvent* event);
   // Wakes the scheduler; the final event comes soon (docs/engine.md). May be called at any time.
   void Cancel();
-  JobPhase phase() const { return phase_.load(std::memory_order_relaxed); }
+  // kOver exactly where the final event can be read or was.
+  JobPhase phase() const {
+    return queue_.ended() ? JobPhase::kOver : phase_.load(std::memory_order_relaxed);
+  }
 
  private:
   friend class Scheduler;
@@ -76,12 +79,16 @@ class Job {
   bool ShouldEnd(Clock::time_point now) const {
     return cancelled_.load(std::memory_order_relaxed) || now >= deadline_;
   }
+  bool HasDeadline() const { return deadline_ != Clock::time_point::max(); }
   void SetPhase(JobPhase phase) { phase_.store(phase, std::memory_order_relaxed); }
   // Draws the next token into draw_status_ and token_, and its log-probabilities into the queue's
   // slot. Nothing of the session changes. Throws std::bad_alloc.
   void Draw(Sampler* sampler);
   // Appends token_ and tells it. The reason to end now, or kNone. Throws std::bad_alloc.
   absl::StatusOr<DoneReason> Accept();
+  // Of a job that brings no tokens: its text goes on where that of the answer so far ended. Throws
+  // std::bad_alloc.
+  absl::Status ContinueText();
   // What the final event says. Drops half-computed tokens of the session.
   void FillFinal(DoneReason reason, absl::Status status, Clock::time_point now);
   void Wake(bool ends = false);
@@ -102,10 +109,13 @@ class Job {
   // ---- Of the driver ----
   std::shared_ptr<SessionState> state_;  // null once over
   int64_t keep_ = 0;                     // tokens that stay whatever happens
+  int64_t common_ = 0;                   // tokens held when it began, without what it dropped
+  int64_t answer_before_ = 0;            // answer_start of the session then
   int64_t first_ = 0;                    // KV length at the start
   int64_t prompt_ = 0;                   // tokens of the prompt and all before it
   int64_t next_row_ = 0;                 // of rows_: the first not in a step yet
-  double served_ = -1;                   // virtual time: prefill rows given; -1: none yet
+  double served_ = 0;                    // virtual time: prefill rows given
+  bool away_ = true;                     // not among those who shared the last step's prefill
   bool over_ = false;
   int32_t token_ = -1;  // drawn last
   int32_t stop_index_ = -1;

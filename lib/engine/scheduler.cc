@@ -149,7 +149,7 @@ void Scheduler::Loop() {
 void Scheduler::TurnUnlocked(std::unique_lock<std::mutex>* lock) {
   driven_ = true;
   work_ = false;
-  active_.splice(active_.end(), incoming_);
+  TakeIncoming();
   driver_.store(std::this_thread::get_id());
   lock->unlock();
   bool more = true;
@@ -167,6 +167,11 @@ void Scheduler::TurnUnlocked(std::unique_lock<std::mutex>* lock) {
   driven_ = false;
   wake_at_ = next_deadline_;
   if (more) work_ = true;
+}
+
+void Scheduler::TakeIncoming() {
+  stats_.jobs_queued += static_cast<int64_t>(incoming_.size());
+  active_.splice(active_.end(), incoming_);
 }
 
 void Scheduler::Close() {
@@ -189,12 +194,8 @@ absl::Status Scheduler::CheckMayWait() const {
 }
 
 SchedulerStats Scheduler::Stats() const {
-  SchedulerStats stats;
-  {
-    std::lock_guard<std::mutex> lock(stats_mutex_);
-    stats = stats_;
-  }
   std::lock_guard<std::mutex> lock(mutex_);
+  SchedulerStats stats = stats_;
   stats.jobs_queued += static_cast<int64_t>(incoming_.size());
   stats.submitted = submitted_;
   stats.refused = refused_;
@@ -204,13 +205,14 @@ SchedulerStats Scheduler::Stats() const {
 void Scheduler::PublishStats() {
   now_.jobs_queued = now_.jobs_running = now_.jobs_paused = 0;
   for (const std::shared_ptr<Job>& job : active_) {
+    if (job->over_) continue;
     const JobPhase phase = job->phase();
     if (phase == JobPhase::kQueued) ++now_.jobs_queued;
     if (phase == JobPhase::kPrefill || phase == JobPhase::kDecode) ++now_.jobs_running;
     if (phase == JobPhase::kPaused) ++now_.jobs_paused;
   }
   now_.forward = forward_.stats();
-  std::lock_guard<std::mutex> lock(stats_mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   stats_ = now_;
 }
 

@@ -97,6 +97,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   void Drive(Job* job);
   void Enqueue(Place* place, bool wake);
 
+  // With mutex_: what came is the driver's from here on.
+  void TakeIncoming();
+
   // ---- The driver's ----
   bool Turn();
   void Looked(Job::Clock::time_point now);
@@ -106,7 +109,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   bool EndAndCollect();
   void DrawAll();
   void BuildStep();
-  bool AddSpan(JobList::iterator it, int64_t most_rows);
+  bool CanRun(Job* job);
+  bool AddDecode(int64_t most_rows);
+  void AddSpan(JobList::iterator it, int64_t most_rows);
   void AddRows(Job* job, int64_t begin, int64_t* end);
   void AddPrefill(int64_t budget);
   void RunStep();
@@ -125,6 +130,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   JobList incoming_;    // guarded by mutex_, as all up to the driver's
   int64_t n_jobs_ = 0;  // admitted and not over, without those of synchronous calls
   int64_t submitted_ = 0, refused_ = 0;
+  SchedulerStats stats_;  // a copy of now_, and the jobs that were taken since
   bool stop_ = false;
   bool work_ = false;    // a turn may find something to do
   bool driven_ = false;  // somebody is the driver
@@ -140,21 +146,18 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   std::vector<Job*> drawing_;
   std::vector<Sampler> samplers_;  // of each thread
   static constexpr int kPriorities = 17;
-  // Jobs of one priority that have prefill to do. Virtual time: rows served over weight.
+  // Jobs of one priority that have prefill to do and can have it in this step.
   struct PriorityClass {
-    int64_t n_jobs = 0;
-    double served = 0;
-    double last_job = 0;  // of the job served last
+    int64_t n_jobs = 0, n_open = 0;  // all; those without deadline
+    double served = 0;               // virtual time of the class: rows over weight
+    double level = 0;                // virtual time of a job without deadline: rows over n_open
   };
   PriorityClass classes_[kPriorities];
   double clock_ = 0;               // virtual time of the class served last
-  bool prefill_turn_ = false;      // of steps of one row
+  bool prefill_had_rows_ = false;  // in the last step
   Job::Clock::time_point looked_;  // for jobs that should end
   Job::Clock::time_point next_deadline_ = Job::Clock::time_point::max();
   SchedulerStats now_;
-
-  mutable std::mutex stats_mutex_;
-  SchedulerStats stats_;  // guarded by stats_mutex_: a copy of now_
 };
 
 absl::Status QueueFullError(int64_t max_jobs);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "lib/engine/scheduler.h"
@@ -49,7 +50,7 @@ void Scheduler::Between() {
   if (!due_.exchange(false) && looked_ < next_deadline_) return;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    active_.splice(active_.end(), incoming_);
+    TakeIncoming();
   }
   next_deadline_ = Job::Clock::time_point::max();
   for (const std::shared_ptr<Job>& job : active_) {
@@ -128,89 +129,118 @@ void Scheduler::DrawAll() {
   now_.sampling += std::chrono::duration<double>(Job::Clock::now() - begin).count();
 }
 
-// First one row of everybody who decodes, then prefill.
+// First one row of everybody who decodes, then prefill, then those who decode and were left out.
 void Scheduler::BuildStep() {
   step_.tokens.clear();
   step_.spans.clear();
   step_.wanted.clear();
   step_jobs_.clear();
-  bool crowded = false, prefill_waits = false;
+  bool prefill = false;
   for (const std::shared_ptr<Job>& job : active_) {
-    job->in_step_ = job->over_;
     job->has_span_ = false;
-    prefill_waits = prefill_waits || (!job->over_ && job->PendingRows() > 1);
+    job->in_step_ = job->over_ || !CanRun(job.get());
+    prefill = prefill || (!job->in_step_ && job->PendingRows() > 1);
   }
   // However many decode, an eighth of the rows is for prefill; of steps of one row every other.
-  int64_t decode_rows = options_.max_step_rows;
-  prefill_turn_ = prefill_waits && !prefill_turn_;
-  if (prefill_waits && (decode_rows > 1 || prefill_turn_)) {
-    decode_rows -= std::max<int64_t>(1, decode_rows / 8);
-  }
-  auto n_rows = [this] { return static_cast<int64_t>(step_.tokens.size()); };
-  for (auto it = active_.begin(); it != active_.end(); ++it) {
-    Job& job = **it;
-    if (job.over_ || job.PendingRows() != 1) continue;
-    if (n_rows() < decode_rows) {
-      AddSpan(it, 1);
-    } else {
-      crowded = true;
-    }
-  }
-  if (crowded) {  // the next step begins with the others
-    for (JobList::iterator it : step_jobs_) active_.splice(active_.end(), active_, it);
-  }
-  const int64_t left = options_.max_step_rows - n_rows();
-  AddPrefill(n_rows() > 0 ? std::min(left, options_.max_mixed_rows) : left);
+  const int64_t most = options_.max_step_rows;
+  const bool first = prefill && (most > 1 || !prefill_had_rows_);
+  AddDecode(first ? most - std::max<int64_t>(1, most / 8) : most);
+  const int64_t decode = static_cast<int64_t>(step_.tokens.size());
+  AddPrefill(decode > 0 ? std::min(most - decode, options_.max_mixed_rows) : most);
+  prefill_had_rows_ = static_cast<int64_t>(step_.tokens.size()) > decode;
+  if (AddDecode(most)) return;
+  // The next step begins with those who found no place.
+  for (JobList::iterator it : step_jobs_) active_.splice(active_.end(), active_, it);
 }
 
-// Shares `budget` rows: between priorities by weight, within one by deadline, then by rows served.
+// Whether the job has rows that a step can take now. One that waits for its reader has to wait, and
+// so has one whose caller is in its callback.
+bool Scheduler::CanRun(Job* job) {
+  if (job->PendingRows() == 0) return false;
+  const bool next_is_wanted =
+      job->next_row_ < job->n_rows_ && job->rows_[job->next_row_] == job->state_->kv->length();
+  const bool no_buffer = !job->direct_ && next_is_wanted && !job->queue_.HasRowBuffer();
+  if (no_buffer) {
+    job->SetPhase(JobPhase::kPaused);
+  } else if (job->phase() == JobPhase::kPaused) {
+    job->SetPhase(job->counts_.generated > 0 ? JobPhase::kDecode : JobPhase::kPrefill);
+  }
+  if (!no_buffer && job->queue_.HasRoom(0)) return true;
+  job->away_ = true;
+  return false;
+}
+
+// A row of everybody who decodes, up to most_rows in the step. False where somebody found no place.
+bool Scheduler::AddDecode(int64_t most_rows) {
+  for (auto it = active_.begin(); it != active_.end(); ++it) {
+    if ((*it)->in_step_ || (*it)->PendingRows() != 1) continue;
+    if (static_cast<int64_t>(step_.tokens.size()) >= most_rows) return false;
+    AddSpan(it, 1);
+  }
+  return true;
+}
+
+// Shares `budget` rows among those who can run: between priorities by weight, within one by
+// deadline, then by rows served.
 void Scheduler::AddPrefill(int64_t budget) {
-  for (PriorityClass& c : classes_) c.n_jobs = 0;
+  auto waits = [](const Job& job) { return !job.in_step_ && job.PendingRows() > 1; };
   auto class_of = [this](const Job& job) -> PriorityClass& {
     return classes_[job.options_.priority + kPriorities / 2];
   };
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  double least[kPriorities];  // served_ of those without deadline who were there before
+  std::fill(least, least + kPriorities, kNone);
+  for (PriorityClass& c : classes_) c.n_jobs = c.n_open = 0;
   for (const std::shared_ptr<Job>& job : active_) {
-    if (job->in_step_ || job->PendingRows() <= 1) continue;
+    if (!waits(*job)) continue;
     PriorityClass& c = class_of(*job);
     // Who comes anew begins where the others are, and brings no claim from the past.
     if (++c.n_jobs == 1) c.served = std::max(c.served, clock_);
-    if (job->served_ < 0 || job->phase() == JobPhase::kPaused) {
-      job->served_ = std::max(job->served_, c.last_job);
-    }
+    if (job->HasDeadline()) continue;
+    ++c.n_open;
+    double& l = least[&c - classes_];
+    if (!job->away_) l = std::min(l, job->served_);
+  }
+  // Nobody can come in ahead of all who are there (Bennett and Zhang 1996, WF2Q+).
+  for (int i = 0; i < kPriorities; ++i) {
+    if (least[i] != kNone) classes_[i].level = std::max(classes_[i].level, least[i]);
+  }
+  for (const std::shared_ptr<Job>& job : active_) {
+    if (!waits(*job) || !std::exchange(job->away_, false)) continue;
+    job->served_ = std::max(job->served_, class_of(*job).level);
   }
   auto before = [&](const Job& a, const Job& b) {
     if (a.options_.priority != b.options_.priority) {
       const double x = class_of(a).served, y = class_of(b).served;
       return x < y || (x == y && a.options_.priority > b.options_.priority);
     }
-    return a.deadline_ < b.deadline_ || (a.deadline_ == b.deadline_ && a.served_ < b.served_);
+    if (a.deadline_ != b.deadline_) return a.deadline_ < b.deadline_;
+    if (a.served_ != b.served_) return a.served_ < b.served_;
+    return a.started_ == Job::Clock::time_point() && b.started_ != Job::Clock::time_point();
   };
   while (budget > 0) {
     auto best = active_.end();
     for (auto it = active_.begin(); it != active_.end(); ++it) {
-      if ((*it)->in_step_ || (*it)->PendingRows() <= 1) continue;
-      if (best == active_.end() || before(**it, **best)) best = it;
+      if (waits(**it) && (best == active_.end() || before(**it, **best))) best = it;
     }
     if (best == active_.end()) return;
     Job& job = **best;
-    if (!AddSpan(best, budget)) continue;
-    const int64_t rows = step_.spans.back().n_rows;
-    budget -= rows;
+    AddSpan(best, budget);
+    const auto rows = static_cast<double>(step_.spans.back().n_rows);
+    budget -= step_.spans.back().n_rows;
     PriorityClass& c = class_of(job);
     clock_ = c.served;
-    c.last_job = job.served_;
-    c.served += std::ldexp(static_cast<double>(rows), -job.options_.priority) /
-                static_cast<double>(c.n_jobs);
-    job.served_ += static_cast<double>(rows);
+    c.served += std::ldexp(rows, -job.options_.priority) / static_cast<double>(c.n_jobs);
+    job.served_ += rows;
+    if (!job.HasDeadline()) c.level += rows / static_cast<double>(c.n_open);
   }
 }
 
-// At most most_rows of the job's next rows. False where it has to wait for its reader.
-bool Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
+// At most most_rows of the next rows of a job that can run.
+void Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
   Job& job = **it;
   SessionState& s = *job.state_;
   job.in_step_ = true;
-  if (!job.queue_.HasRoom(0)) return false;
   const int64_t n = s.n_tokens();
   StepSpan span;
   span.kv = s.kv.get();
@@ -222,10 +252,6 @@ bool Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
     const KvLayout& layout = s.kv->layout();
     end = std::min({n, span.position + most_rows, layout.ChunkStart(span.position) + layout.chunk});
     AddRows(&job, span.position, &end);
-    if (end == span.position) {
-      job.SetPhase(JobPhase::kPaused);
-      return false;
-    }
   }
   span.n_rows = end - span.position;
   if (end == n) {
@@ -242,7 +268,6 @@ bool Scheduler::AddSpan(JobList::iterator it, int64_t most_rows) {
   job.has_span_ = true;
   if (job.started_ == Job::Clock::time_point()) job.started_ = Job::Clock::now();
   job.SetPhase(job.counts_.generated > 0 ? JobPhase::kDecode : JobPhase::kPrefill);
-  return true;
 }
 
 // The wanted rows of [begin, *end). A row that has no buffer yet ends the piece before it.
@@ -309,7 +334,6 @@ void Scheduler::Finish(Job* job, DoneReason reason, absl::Status status) {
   job->FillFinal(reason, std::move(status), Job::Clock::now());
   const JobEvent& event = job->queue_.final_slot();
   job->over_ = true;
-  job->SetPhase(JobPhase::kOver);
   if (!job->direct_) {
     ++(ok ? now_.done[static_cast<int>(reason)] : now_.failed);
     try {

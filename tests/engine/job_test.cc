@@ -265,6 +265,40 @@ TEST_F(JobTest, AFullQueueRefusesAndChangesNothing) {
   EXPECT_EQ(engine->JobStats().refused, 1);
 }
 
+// Whoever is told that a job is over can read its end and use its session.
+TEST_F(JobTest, OverIsWhenTheFinalEventCanBeRead) {
+  struct Shared {
+    std::atomic<Job*> job{nullptr};
+    std::atomic<int> phase{-1};
+    std::atomic<bool> look{false};
+  } shared;
+  auto engine = Make(32, 0, 0,
+                     Logger(
+                         [](void* user, int32_t, const char* message) {
+                           if (std::strncmp(message, "job over", 8) != 0) return;
+                           auto* s = static_cast<Shared*>(user);
+                           while (!s->look) std::this_thread::yield();
+                           s->phase = static_cast<int>(s->job.load()->phase());
+                         },
+                         &shared, 3));
+  auto session = New(engine);
+  const auto tokens = RandomTokens(engine->model(), 40, 3);
+  JobOptions o;
+  o.max_new_tokens = 0;
+  auto job = *session->Submit(tokens.data(), 40, o);
+  shared.job = job.get();
+  shared.look = true;
+  while (job->phase() != JobPhase::kOver) std::this_thread::yield();
+  EXPECT_TRUE(session->Rewind(0).ok());
+  JobEvent event;
+  do {
+    ASSERT_TRUE(job->Poll(0, &event).ok());
+    ASSERT_NE(event.kind, JobEvent::Kind::kNone);
+  } while (!event.final());
+  EXPECT_EQ(shared.phase, static_cast<int>(JobPhase::kPrefill));
+  EXPECT_EQ(job->phase(), JobPhase::kOver);
+}
+
 // The end of a first job holds the scheduler until two others are there; then the end of each tells
 // how far the other has come.
 struct Gate {
