@@ -182,18 +182,52 @@ absl::StatusOr<DoneReason> Job::Accept() {
   return s.n_tokens() >= s.max_tokens ? DoneReason::kCapacity : DoneReason::kNone;
 }
 
+absl::Status Job::ContinueText() {
+  if (!detokenizer_) return absl::OkStatus();
+  const SessionState& s = *state_;
+  const Tokenizer& tokenizer = *s.engine->model().tokenizer();
+  const int64_t given = options_.sampling.answer_start;
+  const int64_t start = given >= 0 ? given : s.answer_start;
+  // What matters is the text that may begin a stop string, and half a character behind it; 8 bytes
+  // more are room for a character that is cut at either end.
+  size_t longest = 0;
+  for (const std::string& stop : options_.stop_strings) longest = std::max(longest, stop.size());
+  int64_t from = s.n_tokens();
+  auto token = [&s](int64_t i) { return s.tokens[static_cast<size_t>(i)]; };
+  for (size_t bytes = 0; from > start && bytes < longest + 8;) {
+    if (tokenizer.IsValid(token(--from))) bytes += tokenizer.TokenBytes(token(from)).size();
+  }
+  std::string out;
+  for (; from < s.n_tokens(); ++from) {
+    if (!tokenizer.IsValid(token(from))) continue;
+    SCOUT_ASSIGN_OR_RETURN(const std::string_view text, detokenizer_->Push(token(from)));
+    out.clear();
+    // The answer went on after a stop string.
+    if (stop_matcher_.Push(text, &out) >= 0) stop_matcher_.Reset();
+  }
+  stop_matcher_.LetGo(&out);
+  return absl::OkStatus();
+}
+
 void Job::FillFinal(DoneReason reason, absl::Status status, Clock::time_point now) {
   SessionState& s = *state_;
   counts_.computed = std::max<int64_t>(0, std::min(s.kv->length(), prompt_) - first_);
   s.kv->DropPrepared();
   s.tokens.resize(static_cast<size_t>(std::max(keep_, s.kv->length())));
-  s.answer_start = std::min(s.answer_start, s.n_tokens());
+  // One that was ended before it had added anything leaves the answer as it was.
+  const bool ended =
+      !status.ok() || reason == DoneReason::kCancelled || reason == DoneReason::kDeadline;
+  const int64_t start = ended && s.n_tokens() <= common_ ? answer_before_ : s.answer_start;
+  s.answer_start = std::min(start, s.n_tokens());
   s.Publish();
   JobEvent& event = queue_.final_slot();
   event.text.clear();
   try {
     if (detokenizer_ && stop_matcher_.found() < 0) {
-      stop_matcher_.Push(detokenizer_->Flush(), &event.text);
+      // Where the answer may go on, half a character is no text yet.
+      if (reason == DoneReason::kEndToken || reason == DoneReason::kStopToken) {
+        stop_matcher_.Push(detokenizer_->Flush(), &event.text);
+      }
       stop_matcher_.Flush(&event.text);
     }
   } catch (const std::bad_alloc&) {

@@ -93,14 +93,16 @@ absl::Status Session::Begin(Job* job, const int32_t* tokens, int64_t n, bool app
   if (total == 0 && job->WantsLogits()) {
     return absl::FailedPreconditionError("the session holds no tokens, so there are no logits");
   }
+  job->continues_ = append && n == 0;
+  if (job->continues_) SCOUT_RETURN_IF_ERROR(job->ContinueText());
   // Room for what will be drawn, so that drawing allocates seldom.
   const size_t need = static_cast<size_t>(total + std::min({job->max_new_, room, int64_t{1024}}));
   if (s.tokens.capacity() < need) s.tokens.reserve(std::max(need, 2 * s.tokens.capacity()));
   if (common < held) SCOUT_RETURN_IF_ERROR(Rewind(common));
   s.tokens.insert(s.tokens.end(), tokens, tokens + n);
-  if (n > 0 || !append) s.answer_start = total;
-  job->keep_ = common;
-  job->continues_ = append && n == 0;
+  job->answer_before_ = s.answer_start;
+  if (!job->continues_) s.answer_start = total;
+  job->keep_ = job->common_ = common;
   job->first_ = s.kv->length();
   job->prompt_ = total;
   job->counts_.kept = s.kv->length();

@@ -1,75 +1,16 @@
-// What a step does for jobs that are not in it, and shares where steps are full: seen from between
-// the layers, on the driver's thread.
-#include "lib/engine/scheduler.h"
-
+// What a step does for jobs that are not in it, seen from between the layers, on the driver's
+// thread.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstring>
-#include <mutex>
 #include <set>
 #include <thread>
 
-#include "tests/engine/harness.h"
+#include "tests/engine/between.h"
 
 namespace scout {
 namespace {
-
-class SchedulerTest : public testing::Test {
- protected:
-  void Make(int64_t step, int64_t chunk = -1, int64_t kv_tokens = 16384) {
-    EngineOptions options;
-    options.page_tokens = 16;
-    options.n_threads = 2;
-    options.max_step_tokens = step;
-    options.kv_tokens = kv_tokens;
-    options.max_sessions = 8;
-    options.between_layers = [this] {
-      const int64_t steps = engine_->JobStats().steps;
-      layer_ = steps == step_ ? layer_ + 1 : 0;
-      step_ = steps;
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (between_) between_();
-    };
-    auto engine = Engine::Create(
-        GoldenModel({.model = "scout-tiny-bf16", .exact = false, .chunk = chunk}), options);
-    ASSERT_TRUE(engine.ok()) << engine.status();
-    engine_ = *std::move(engine);
-  }
-  void TearDown() override { engine_.reset(); }
-
-  std::unique_ptr<Session> New(int64_t max = 1000) { return *Session::Create(engine_, max); }
-  std::vector<int32_t> Tokens(int64_t n, uint64_t seed = 1) {
-    return RandomTokens(engine_->model(), n, seed);
-  }
-  std::shared_ptr<Job> Submit(Session& session, int64_t n, JobOptions options, uint64_t seed = 1) {
-    auto job = session.Submit(Tokens(n, seed).data(), n, std::move(options));
-    EXPECT_TRUE(job.ok()) << job.status();
-    return *std::move(job);
-  }
-  static JobOptions Drawing(int64_t n) {
-    JobOptions o;
-    o.max_new_tokens = n;
-    o.ignore_end = true;
-    return o;
-  }
-  static JobEvent End(Job& job) {
-    JobEvent event;
-    EXPECT_TRUE(job.Wait(-1, &event).ok());
-    return event;
-  }
-
-  std::shared_ptr<Engine> engine_;
-  // After it returns the one before does not run any more.
-  void Between(std::function<void()> between) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    between_ = std::move(between);
-  }
-
-  std::mutex mutex_;
-  std::function<void()> between_;
-  int64_t step_ = -1, layer_ = 0;  // of the running step: its number, and the half layer that comes
-};
 
 TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsHalfLayers) {
   Make(256);
@@ -122,6 +63,35 @@ TEST_F(SchedulerTest, JobsOutsideTheStepEndBetweenItsHalfLayers) {
   EXPECT_EQ(std::memcmp(*alone->Logits(), *running->Logits(),
                         static_cast<size_t>(engine_->model().config().vocab) * sizeof(float)),
             0);
+}
+
+// One that comes with a deadline is taken during the step.
+TEST_F(SchedulerTest, AJobTakenDuringAStepIsCounted) {
+  Make(256);
+  auto running = New(), coming = New();
+  std::shared_ptr<Job> job;
+  int64_t submitted_at = -1;
+  SchedulerStats during[2];
+  Between([&] {
+    if (job == nullptr) {
+      JobOptions o = Drawing(1);
+      o.deadline_ms = 1000000;
+      job = Submit(*coming, 5, o);
+      submitted_at = step_;
+      during[0] = engine_->JobStats();
+    } else if (step_ == submitted_at && layer_ == 1) {
+      during[1] = engine_->JobStats();
+    }
+  });
+  auto first = Submit(*running, 200, Drawing(0), 2);
+  End(*first);
+  Between(nullptr);
+  EXPECT_EQ(End(*job).reason, DoneReason::kMaxTokens);
+  for (const SchedulerStats& s : during) {
+    EXPECT_EQ(s.submitted, 2);
+    EXPECT_EQ(s.jobs_running, 1);
+    EXPECT_EQ(s.jobs_queued, 1);
+  }
 }
 
 TEST_F(SchedulerTest, ACancelledJobLeavesBeforeEachHalfLayerAndTheHead) {
@@ -207,68 +177,6 @@ TEST_F(SchedulerTest, ASmallForkAfterACancelledStepTakesNothingFromOthers) {
   EXPECT_EQ(std::memcmp(*others[0]->Logits(), last.data(), bytes), 0);
 }
 
-// More decode than a step holds, and a prompt comes: everybody goes on.
-TEST_F(SchedulerTest, FullStepsAreSharedByAllWhoDecodeAndByAPrompt) {
-  for (const int64_t step : {1, 2, 3}) {
-    SCOPED_TRACE(step);
-    Make(step);
-    std::vector<std::unique_ptr<Session>> sessions;
-    std::vector<std::shared_ptr<Job>> jobs;
-    std::vector<int64_t> at_first_end;
-    for (int i = 0; i < 5; ++i) sessions.push_back(New());
-    auto hold = New();  // until all are there
-    jobs.reserve(5);
-    std::atomic<bool> begin{false};
-    Between([&] {
-      while (!begin) std::this_thread::yield();
-      if (!at_first_end.empty() || jobs[0]->phase() != JobPhase::kOver) return;
-      for (const auto& session : sessions) at_first_end.push_back(session->position());
-    });
-    auto held = Submit(*hold, 1, Drawing(0));
-    for (int i = 0; i < 4; ++i) jobs.push_back(Submit(*sessions[i], 2, Drawing(100), 10 + i));
-    jobs.push_back(Submit(*sessions[4], 10, Drawing(100), 20));
-    begin = true;
-    for (const auto& job : jobs) EXPECT_EQ(End(*job).counts.generated, 100);
-    ASSERT_EQ(at_first_end.size(), 5u);
-    for (int i = 0; i < 5; ++i) EXPECT_GT(at_first_end[i], 50) << i;
-    End(*held);
-    Between(nullptr);
-    jobs.clear();
-    sessions.clear();
-    hold.reset();
-  }
-}
-
-// Who was paused comes back without a claim for the time it was away.
-TEST_F(SchedulerTest, AReaderWhoComesBackTakesNoMoreThanItsShare) {
-  Make(32);
-  auto paused = New(), steady = New();
-  JobOptions rows = Drawing(0);
-  rows.logit_rows = {0, 1, 2, 3};
-  rows.event_capacity = 2;
-  std::shared_ptr<Job> a, b;
-  int64_t b_when_back = -1, b_in_the_middle = -1;
-  std::atomic<bool> begin{false};
-  Between([&] {
-    while (!begin) std::this_thread::yield();
-    if (b_when_back < 0 && steady->position() >= 400) b_when_back = steady->position();
-    if (b_when_back < 0) return;
-    JobEvent event;
-    while (a->phase() != JobPhase::kOver && a->Poll(0, &event).ok() &&
-           event.kind != JobEvent::Kind::kNone) {
-    }
-    if (b_in_the_middle < 0 && paused->position() >= 300) b_in_the_middle = steady->position();
-  });
-  a = Submit(*paused, 400, rows, 1);
-  b = Submit(*steady, 900, Drawing(0), 2);
-  begin = true;
-  End(*b);
-  End(*a);
-  Between(nullptr);
-  ASSERT_GE(b_in_the_middle, 0);
-  EXPECT_GE(b_in_the_middle - b_when_back, 200);
-}
-
 TEST_F(SchedulerTest, PenaltiesAfterACancelledPrefillSeeTheAnswer) {
   Make(32);
   auto session = New();
@@ -284,6 +192,91 @@ TEST_F(SchedulerTest, PenaltiesAfterACancelledPrefillSeeTheAnswer) {
   std::set<int32_t> drawn;
   for (int i = 0; i < 40; ++i) drawn.insert(*session->Decode(sampling));
   EXPECT_EQ(drawn.size(), 40u);
+}
+
+// However a job ends before it has added anything: the answer before it is still the answer.
+TEST_F(SchedulerTest, AJobThatAddedNothingLeavesTheAnswerAlone) {
+  SamplingOptions sampling;
+  sampling.presence_penalty = 1000;
+  enum How { kCancel, kDeadline, kClose };
+  for (const How how : {kCancel, kDeadline, kClose}) {
+    for (const bool append : {true, false}) {
+      SCOPED_TRACE(testing::Message() << how << (append ? ", appended" : ", whole"));
+      Make(32);
+      auto session = New(), other = New();
+      SyncResult result;
+      ASSERT_TRUE(session->Prefill(Tokens(8).data(), 8, {}, &result).ok());
+      std::set<int32_t> drawn;
+      for (int i = 0; i < 10; ++i) drawn.insert(*session->Decode(sampling));
+      std::vector<int32_t> tokens = Tokens(5, 7);
+      if (!append)
+        tokens.insert(tokens.begin(), session->tokens().begin(), session->tokens().end());
+      // All of it happens within one step of another job.
+      std::shared_ptr<Job> job;
+      Between([&] {
+        if (job != nullptr) return;
+        JobOptions o = Drawing(3);
+        o.append = append;
+        o.deadline_ms = how == kDeadline ? 1 : 0;
+        job = *session->Submit(tokens.data(), static_cast<int64_t>(tokens.size()), o);
+        if (how == kCancel) job->Cancel();
+        if (how == kClose) engine_->scheduler().Close();
+        std::this_thread::sleep_for(std::chrono::milliseconds(how == kDeadline ? 3 : 0));
+      });
+      auto held = Submit(*other, 5, Drawing(0));
+      End(*held);
+      Between(nullptr);
+      const JobEvent end = End(*job);
+      EXPECT_EQ(end.reason, how == kDeadline ? DoneReason::kDeadline : DoneReason::kCancelled);
+      EXPECT_EQ(end.counts.computed, 0);
+      EXPECT_EQ(session->position(), 18);
+      for (int i = 0; i < 20; ++i) drawn.insert(*session->Decode(sampling));
+      EXPECT_EQ(drawn.size(), 30u);
+      job.reset();
+      held.reset();
+    }
+  }
+}
+
+TEST_F(SchedulerTest, ASyncToWhatIsHeldBeginsANewAnswer) {
+  Make(32);
+  auto session = New();
+  SyncResult result;
+  ASSERT_TRUE(session->Prefill(Tokens(8).data(), 8, {}, &result).ok());
+  SamplingOptions sampling;
+  sampling.presence_penalty = 1000;
+  sampling.logit_bias = {{77, 500.0f}};
+  EXPECT_EQ(*session->Decode(sampling), 77);
+  EXPECT_NE(*session->Decode(sampling), 77);
+  const std::vector<int32_t> held = session->tokens();
+  ASSERT_TRUE(session->Sync(held.data(), 10, {}, &result).ok());
+  EXPECT_EQ(*session->Decode(sampling), 77);
+}
+
+// What a submission cuts off is gone, however the job ends.
+TEST_F(SchedulerTest, TheCutIsMadeAtSubmission) {
+  Make(32);
+  auto session = New(), other = New();
+  SyncResult result;
+  ASSERT_TRUE(session->Prefill(Tokens(90).data(), 90, {}, &result).ok());
+  std::vector<int32_t> wanted = Tokens(20);
+  wanted[7] ^= 1;
+  std::shared_ptr<Job> job;
+  int64_t position = -1;
+  Between([&] {
+    if (job != nullptr) return;
+    job = *session->Submit(wanted.data(), 20, Drawing(3));
+    position = session->position();
+    job->Cancel();
+  });
+  auto held = Submit(*other, 5, Drawing(0));
+  End(*held);
+  Between(nullptr);
+  const JobEvent end = End(*job);
+  EXPECT_EQ(end.reason, DoneReason::kCancelled);
+  EXPECT_EQ(end.counts.dropped, 83);
+  EXPECT_EQ(position, 7);
+  EXPECT_EQ(session->position(), 7);
 }
 
 TEST_F(SchedulerTest, KeptAndComputedAreThePositionAtAChunkBorderToo) {
