@@ -633,7 +633,10 @@ typedef struct scout_job scout_job;
 
 enum {
   SCOUT_JOB_APPEND = 1,       /* the tokens follow those held; else they are all the session shall
-                                 hold, of which the common prefix is kept (scout_session_sync) */
+                                 hold, of which the common prefix is kept (scout_session_sync). With
+                                 no tokens the job goes on with the answer, its text and its stop
+                                 strings: half a character of the job before is completed, and a stop
+                                 string that began in it is found, though what was out is out */
   SCOUT_JOB_IGNORE_END = 2,   /* tokens that end an answer do not end the job */
   SCOUT_JOB_SPECIAL_TEXT = 4  /* special tokens give their name as text; otherwise none */
 };
@@ -695,7 +698,8 @@ typedef struct scout_event {
   uint32_t reserved;
   int64_t position;            /* TOKEN, ROW: in the session; DONE, ERROR: tokens held */
   const char *text;            /* TOKEN: what became certain with it, whole UTF-8 characters, perhaps
-                                  none; DONE: what was held back. NUL-terminated */
+                                  none; DONE: what was held back, half a character (as U+FFFD) only
+                                  where a token ended the answer. NUL-terminated */
   int64_t text_bytes;
   const float *logits;         /* ROW: (vocab_size) */
   int64_t done, total;         /* PROGRESS: of the prompt tokens to compute */
@@ -710,7 +714,9 @@ typedef struct scout_event {
   double seconds_decode;       /* final: from there to the end */
 } scout_event;
 
-/* Starts a job. options may be NULL. A job keeps what it needs of its session alive.
+/* Starts a job. options may be NULL. A job keeps what it needs of its session alive. What the session
+ * holds behind the common prefix is dropped now, also where the job is then cancelled before its first
+ * row.
  * Errors, the session as before: QUEUE_FULL, CAPACITY (tokens beyond max_tokens, or as
  * scout_session_rewind), INVALID_ARGUMENT (ids, rows, options), INVALID_STATE (nothing to draw from,
  * or the engine was closed), BUSY, REENTRANT. */
