@@ -173,6 +173,10 @@ SCOUT_INLINE void store_i8(int8_t* p, I32x16 x) {  // each fits
 }
 
 // ---- shuffles ----
+SCOUT_INLINE __m256 rotate_pairs(__m256 x, __m256 cos_sin) {
+  const __m256 cross = _mm256_mul_ps(_mm256_permute_ps(x, 0xb1), _mm256_movehdup_ps(cos_sin));
+  return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(cos_sin), cross);
+}
 // Pairs (x0, x1) turned by pairs (cos, sin): x0 cos - x1 sin, x1 cos + x0 sin.
 SCOUT_INLINE F32x16 rotate_pairs(F32x16 x, F32x16 cos_sin) {
   return {rotate_pairs(x.a, cos_sin.a), rotate_pairs(x.b, cos_sin.b)};
