@@ -476,9 +476,9 @@ class Stress {
       int64_t end = begin;
       if (round == 0 || held < prompt) end += 1 + up_to(prompt - begin - 1);
       if (calm) end = prompt;
-      o.max_new_tokens = end < prompt ? 0
-                         : calm       ? whole - std::max(held, end)
-                                      : up_to(whole - std::max(held, end));
+      // The first job's tokens are all that is held: what the session had before does not count.
+      const int64_t left = whole - (round == 0 ? end : std::max(held, end));
+      o.max_new_tokens = end < prompt ? 0 : calm ? left : up_to(left);
       scout_job* job = nullptr;
       const scout_status s =
           scout_job_submit(session, plan.prompt.data() + begin, end - begin, &o, &job, nullptr);

@@ -61,8 +61,8 @@ class SchedulerTest : public testing::Test {
   // The same for a job that might never end: then it is cancelled.
   static JobEvent EndOrGiveUp(Job& job) {
     JobEvent event;
-    EXPECT_TRUE(job.Wait(60000, &event).ok());
-    EXPECT_TRUE(event.final()) << "nothing in a minute";
+    EXPECT_TRUE(job.Wait(300000, &event).ok());
+    EXPECT_TRUE(event.final()) << "nothing in five minutes";
     if (event.final()) return event;
     job.Cancel();
     return End(job);
