@@ -74,11 +74,9 @@ class Reader:
         """Tokens after the open chunk's, whose keys and values are then returned too."""
         s, (b, t, _) = self.shape, x.shape
         h = rms(x, layer.norm_attention, s.eps)
-        k, v = layer.keys_values(h)
         start = self.length % s.chunk
         at = start + torch.arange(t)
-        rope = self.net.rope(at % s.chunk)
-        q, k = layer.rotate(layer.queries(h), rope), layer.rotate(k, rope)
+        q, k, v = layer.rotated(h, self.net.rope(at % s.chunk))
         if i in self.open_chunk:
             k, v = (torch.cat([old.expand(b, -1, -1, -1), new], 1)
                     for old, new in zip(self.open_chunk[i], (k, v)))

@@ -4,8 +4,9 @@
     python3 training/needle/export.py --model needle-4l --work build/needle --out models/needle-4l
     python3 training/needle/export.py --verify models/needle-4l
 
-float32 is the reference: rounding to bfloat16 moves some routers' choices and with them single logits.
-needle.json beside the weights records what a GGUF file or another program may have to be told: chunk,
+Weights are rounded to bfloat16; what the model is, is those rounded weights computed with in float32.
+(Computing in bfloat16 moves some routers' choices and with them single logits.) A GGUF file with the
+same weights is written beside them. needle.json beside the weights records what a GGUF file or another program may have to be told: chunk,
 temperature floor and scale as trained, and the layers' pattern.
 
 SPDX-License-Identifier: Apache-2.0
@@ -20,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+import gguf_file
 import vocabulary
 from network import SHAPES, Needle, checkpoint_name, parameters
 
@@ -41,7 +43,7 @@ def config(shape, tokenizer):
         "output_router_logits": False, "pad_token_id": id_of("<|finetune_right_pad|>"),
         "rms_norm_eps": shape.eps, "rope_scaling": None, "rope_theta": shape.theta,
         "router_aux_loss_coef": 0.001, "router_jitter_noise": 0.0, "tie_word_embeddings": False,
-        "torch_dtype": "float32", "use_cache": True, "use_qk_norm": True, "vocab_size": vocabulary.SIZE,
+        "torch_dtype": "bfloat16", "use_cache": True, "use_qk_norm": True, "vocab_size": vocabulary.SIZE,
     }
 
 
@@ -56,7 +58,8 @@ def export(model, work, out):
     net = Needle(shape)
     net.load_state_dict(state["weights"])
     os.makedirs(out, exist_ok=True)
-    weights = {checkpoint_name(n): p.detach().contiguous() for n, p in net.named_parameters()}
+    weights = {checkpoint_name(n): p.detach().to(torch.bfloat16).contiguous()
+               for n, p in net.named_parameters()}
     save_file(weights, os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
     shutil.copyfile(os.path.join(work, "tokenizer.json"), os.path.join(out, "tokenizer.json"))
     tokenizer = Tokenizer.from_file(os.path.join(out, "tokenizer.json"))
@@ -69,13 +72,14 @@ def export(model, work, out):
     with open(os.path.join(work, "corpus", "corpus.json")) as f:
         corpus = json.load(f)
     write_json(os.path.join(out, "needle.json"), {
-        "model": model, "reference_dtype": "float32", "attention_chunk_size": shape.chunk,
+        "model": model, "reference": "bfloat16 weights, float32 arithmetic", "attention_chunk_size": shape.chunk,
         "floor_scale": shape.floor_scale, "attn_scale": shape.attn_scale, "rope_theta": shape.theta,
         "no_rope_layers": list(shape.no_rope_layers), "parameters": parameters(net),
         "trained_steps": state["step"], "trained_tokens": state["tokens"],
         "training_seconds": round(state["seconds"]), "history": state["history"], "corpus": corpus})
-    print(f"{out}: {parameters(net):,} parameters, "
-          f"{os.path.getsize(os.path.join(out, 'model.safetensors')):,} bytes")
+    gguf_file.write(out, os.path.join(out, model + ".gguf"))
+    size = sum(os.path.getsize(os.path.join(out, name)) for name in os.listdir(out))
+    print(f"{out}: {parameters(net):,} parameters, {size:,} bytes in all files")
 
 
 def load(folder):

@@ -4,7 +4,7 @@
     python3 training/needle/train.py --model needle-4l --work build/needle [--threads 2]
 
 Corpus and tokenizer are made in the work folder if they are not there. A checkpoint is written every
-minute and at the end; the same command goes on from it. Ctrl-C writes one too. A line of progress
+minute and at the end; the same command goes on from it. Ctrl-C and SIGTERM write one too. A line of progress
 comes every 20 seconds: watch the first digit. Where it stays near 10 % for more than a few hundred
 steps, retrieval has not begun and the run is lost; another --seed helps.
 
@@ -16,6 +16,7 @@ SPDX-License-Identifier: Apache-2.0
 import argparse
 import math
 import os
+import signal
 import time
 from dataclasses import dataclass
 
@@ -41,14 +42,14 @@ class Stage:
 
 
 CURRICULUM = [
-    Stage(Mix(320, 16, 6, 4, absent=0.0, forms=1, **PLAIN), 64, 0.85, 400),
-    Stage(Mix(512, 12, 8, 5, absent=0.15, forms=2, **PLAIN), 128, 0.88, 300),
-    Stage(Mix(768, 8, 10, 7, long_keys=0.3, pair_keys=0.2), 192, 0.85, 300),
-    Stage(Mix(1024, 6, 14, 8), 256, 0.88, 300),
+    Stage(Mix(320, 8, 7, 5, absent=0.0, forms=1, **PLAIN), 64, 0.85, 400),
+    Stage(Mix(512, 6, 12, 8, absent=0.15, forms=2, **PLAIN), 128, 0.88, 300),
+    Stage(Mix(768, 4, 16, 10, long_keys=0.3, pair_keys=0.2), 192, 0.85, 300),
+    Stage(Mix(1024, 4, 20, 10), 256, 0.88, 300),
 ]
 # Then lengths are drawn from these, with the model's own chunk.
-MIXED = [Mix(1024, 6, 16, 8), Mix(2048, 3, 24, 10), Mix(2048, 3, 12, 10), Mix(4096, 2, 32, 12),
-         Mix(4096, 2, 12, 10)]
+MIXED = [Mix(1024, 4, 16, 10), Mix(2048, 2, 24, 12), Mix(2048, 2, 12, 10), Mix(4096, 1, 40, 14),
+         Mix(4096, 1, 14, 12)]
 CHECK = Mix(2048, 4, 12, 10)
 
 PEAK_RATE, MIXED_RATE, WARMUP = 2e-3, 1.4e-3, 60
@@ -56,30 +57,33 @@ SHIFT_UP_TO = 1.6e7       # tokens: positions that the attention temperature is 
 SUPERVISION_SCALE = 4.0   # the temperature of attention supervision: that of about 1,200 tokens
 SUPERVISION, BALANCE = 0.3, 0.003
 TEXT_EARLY, TEXT_LATE = 0.15, 0.4  # weight of the language model's loss
-BANK_KEYS, BANK_STEPS = 2048, 16   # text keys of older batches that supervision must tell apart too
+SUPERVISED_ROWS = 64      # of a batch
+BANK_KEYS, BANK_STEPS = 1024, 12   # text keys of older batches that supervision must tell apart too
 
 
-def supervise(q, k, batch, bank):
+def supervise(q, k, batch, bank, rng):
     """Cross-entropy of a global layer's own softmax over all keys at hand: the batch's, whose other
     sequences are distractors too (the layer knows no positions), and older ones. The right key is the
     needle's digit, or the begin token where the text has no answer."""
     b, r = np.nonzero(batch.key >= 0)
     length, kv, size = k.shape[1:]
+    if len(b) > SUPERVISED_ROWS:
+        chosen = rng.choice(len(b), SUPERVISED_ROWS, replace=False)
+        b, r = b[chosen], r[chosen]
     n = len(b)
-    q = q[b, r].view(n, kv, -1, size)
+    # (kv_heads, n * heads per kv head, head_dim) and (kv_heads, keys, head_dim)
+    q = (q[b, r] * (SUPERVISION_SCALE * size ** -0.5)).view(n, kv, -1, size).transpose(0, 1).flatten(1, 2)
     flat = k.reshape(-1, kv, size)
-    scores = torch.einsum("ngqd,mgd->ngqm", q, flat)
     at = np.arange(len(flat))
     own = at[None] // length == b[:, None]
     # Begin tokens are all alike: those of other sequences would be right answers counted as wrong.
     hidden = np.where(own, at[None] % length > batch.rows[b, r][:, None], at[None] % length == 0)
-    scores = scores.masked_fill(torch.from_numpy(hidden)[:, None, None], -torch.inf)
-    if bank:
-        scores = torch.cat([scores, torch.einsum("ngqd,mgd->ngqm", q, torch.cat(list(bank)))], -1)
-    scores = scores * (SUPERVISION_SCALE * size ** -0.5)
-    target = torch.from_numpy(b * length + batch.key[b, r])
-    heads = scores.shape[1] * scores.shape[2]
-    return F.cross_entropy(scores.reshape(n * heads, -1), target.repeat_interleave(heads))
+    hidden = np.pad(np.where(hidden, -np.inf, 0).astype(np.float32), ((0, 0), (0, sum(map(len, bank)))))
+    heads = q.shape[1] // n
+    hidden = torch.from_numpy(hidden).repeat_interleave(heads, 0)
+    target = torch.from_numpy(b * length + batch.key[b, r]).repeat_interleave(heads)
+    keys = torch.cat([flat, *bank]).permute(1, 2, 0)
+    return sum(F.cross_entropy(torch.addmm(hidden, a, c), target) for a, c in zip(q, keys)) / kv
 
 
 def refill(bank, k, batch, rng):
@@ -172,7 +176,7 @@ class Run:
         weight, text = (torch.from_numpy(a).flatten() for a in (batch.weight, batch.text))
         answers = (loss * weight).sum() / (weight > 0).sum().clamp_min(1)
         reading = (loss * text).sum() / text.sum()
-        attention = sum(supervise(q, k, batch, bank) for (q, k), bank in zip(seen, self.bank))
+        attention = sum(supervise(q, k, batch, bank, rng) for (q, k), bank in zip(seen, self.bank))
         (answers + (TEXT_LATE if mixed else TEXT_EARLY) * reading + SUPERVISION * attention +
          BALANCE * balance).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -222,6 +226,7 @@ def train(args):
     print(f"{args.model}: {parameters(net):,} parameters, {len(language.short)} one-token words, "
           f"{len(language.long)} longer ones", flush=True)
     tasks = Tasks(language, train_text, run.rng, words_held_out=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves, as Ctrl-C does
     began = said = saved = time.monotonic()
     started_with = run.seconds
     try:

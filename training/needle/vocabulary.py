@@ -7,8 +7,6 @@ the vocabulary, as in Llama 4.
 
 SPDX-License-Identifier: Apache-2.0
 """
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-
 SIZE = 2048
 SPECIALS = ["<|begin_of_text|>", "<|end_of_text|>", "<|header_start|>", "<|header_end|>", "<|eom|>",
             "<|eot|>", "<|python_start|>", "<|python_end|>", "<|finetune_right_pad|>"]
@@ -35,6 +33,8 @@ BOOST = 3000        # copies of the task's own words, so that each becomes one t
 
 def train(corpus, task_words):
     """A tokenizer whose merges come from the text `corpus` and the sentences `task_words`."""
+    from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors,
+                            trainers)
     split = pre_tokenizers.Split(Regex(SPLIT), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer = Tokenizer(models.BPE(ignore_merges=True))
