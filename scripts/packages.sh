@@ -7,7 +7,7 @@ build_packages=(build-essential dpkg-dev cmake ninja-build ccache protobuf-compi
                 nlohmann-json3-dev libxxhash-dev libgtest-dev libprotobuf-dev pkg-config
                 python3)
 # What the tests run beside their own programs.
-test_packages=(valgrind swig python3-dev)
+test_packages=(valgrind swig python3-dev python3-numpy)
 # What the fuzz targets are compiled with (scripts/fuzz, ./check --full).
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 

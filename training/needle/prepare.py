@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import numpy as np
-from tokenizers import Tokenizer
 
 import tasks
 import vocabulary
@@ -22,6 +21,7 @@ def encode_lines(tokenizer, text):
 
 def prepare(work):
     """(Language, tokens of the training text, tokens of the test text)."""
+    from tokenizers import Tokenizer
     folder = os.path.join(work, "corpus")
     if not os.path.exists(os.path.join(folder, "corpus.json")):
         here = os.path.dirname(os.path.abspath(__file__))

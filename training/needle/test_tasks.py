@@ -1,27 +1,33 @@
-"""Tests of the task generator, with the tokenizer of the bundled model.
+"""Tests of the task generator and of the GGUF writer, on the bundled model and through libscout.
 
-    python3 training/needle/test_tasks.py [MODEL_FOLDER]
+    python3 training/needle/test_tasks.py
+
+Needs numpy and libscout's Python module: that of build/release, or in the folder SCOUT_PYTHON.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import glob
+import io
 import os
-import sys
+import tempfile
 import unittest
 
 import numpy as np
-from tokenizers import Tokenizer
 
 import corpus
+import gguf_file
+import library
 import tasks
+from library import ROOT
 from prepare import encode_lines
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODEL = os.path.join(ROOT, "models", "needle-4l")
+MODEL = os.environ.get("NEEDLE_MODEL", os.path.join(ROOT, "models", "needle-4l"))
+scout = library.load()
 
 
 def generator(seed, words_held_out):
-    tokenizer = Tokenizer.from_file(os.path.join(MODEL, "tokenizer.json"))
+    tokenizer = library.LibraryTokenizer(scout, scout.Tokenizer.load(MODEL))
     text = ""
     for path in sorted(glob.glob(os.path.join(ROOT, "docs", "*.md"))):
         with open(path) as f:
@@ -53,6 +59,15 @@ class TaskTest(unittest.TestCase):
             after = s.ids[q.prompt_end + 1:q.prompt_end + 1 + len(q.answer)]
             self.assertEqual(after.tolist(), q.answer)
 
+    def test_a_changed_value_changes_its_digits_only(self):
+        t = generator(6, False)
+        fact = t.facts(tasks.Mix(1024, 1, 4, 0), set())[0][0]
+        before = t.lang.statement(fact)[0]
+        fact.value = (fact.value + 1) % 10
+        after = t.lang.statement(fact)[0]
+        self.assertEqual(sum(a != b for a, b in zip(before, after)), tasks.DIGITS)
+        self.assertEqual(len(before), len(after))
+
     def test_held_out_words_are_never_training_keys(self):
         train, test = generator(3, False), generator(3, True)
         self.assertFalse(set(train.short + train.long) & set(test.short + test.long))
@@ -76,7 +91,39 @@ class TaskTest(unittest.TestCase):
             self.assertTrue(batch.hay[b, batch.rows[b, r]])
 
 
+class GgufTest(unittest.TestCase):
+    def setUp(self):
+        self.file = os.path.join(MODEL, os.path.basename(MODEL) + ".gguf")
+
+    def test_the_file_is_what_the_writer_writes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            again = os.path.join(folder, "again.gguf")
+            with contextlib.redirect_stdout(io.StringIO()):
+                gguf_file.write(MODEL, again)
+            with open(again, "rb") as a, open(self.file, "rb") as b:
+                self.assertTrue(a.read() == b.read(), "the GGUF file is not that of the folder")
+
+    def test_same_tokens_and_logits_as_the_folder(self):
+        t = generator(8, False)
+        mix = tasks.Mix(1300, 1, 12, 4, long_keys=0.0)
+        rows = []
+        for path in (MODEL, self.file):
+            with scout.Model(path) as model:
+                lang = tasks.Language(library.LibraryTokenizer(scout, model.tokenizer), "")
+                s = tasks.Tasks(lang, t.tokens, np.random.default_rng(9), False).sequence(mix, set())
+                engine = model.engine(mode=scout.native.SCOUT_MODE_EXACT, kv_tokens=4096)
+                with engine, engine.session(2048) as session:
+                    session.prefill(s.ids.tolist())
+                    rows.append((s.ids.tolist(), session.logits(model.info.vocab_size).tobytes()))
+        self.assertEqual(rows[0][0], rows[1][0])
+        self.assertEqual(rows[0][1], rows[1][1])
+
+    def test_bfloat16_is_rounded_to_nearest_even(self):
+        values = np.array([1.0, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -1 - 2 ** -9, 3e38], np.float32)
+        back = gguf_file.bf16_values(gguf_file.bf16_bits(values))
+        self.assertEqual(back[:4].tolist(), [1.0, 1.0, 1 + 2 ** -6, -1.0])
+        self.assertLess(abs(back[4] / 3e38 - 1), 2 ** -8)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        MODEL = sys.argv.pop(1)
     unittest.main()
