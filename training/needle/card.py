@@ -90,8 +90,8 @@ def colour(value):
 
 
 def chart(run):
-    """Accuracy by length and depth as a picture: key words never shown in training."""
-    names = lengths(run)
+    """Accuracy by length and depth as a picture: statements."""
+    names = [n for n in lengths(run) if "needle" in run["lengths"][n]]
     left, top, wide, high = 120, 60, 64, 40
     width, height = left + 10 * wide + 20, top + high * len(names) + 50
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -102,7 +102,7 @@ def chart(run):
     for i, n in enumerate(names):
         y = top + i * high
         parts.append(f'<text x="{left - 10}" y="{y + 25}" text-anchor="end">{int(n):,}</text>')
-        counts = run["lengths"][n]["held out"]["counts"]
+        counts = run["lengths"][n]["needle"]["counts"]
         for j, depth in enumerate(DEPTHS):
             right, asked = counts.get(depth, (0, 0))
             value = right / asked if asked else 0
@@ -115,6 +115,18 @@ def chart(run):
     parts += [f'<text x="{left + j * wide}" y="{y}">{10 * j} %</text>' for j in range(10)]
     parts.append(f'<text x="{left}" y="{y + 20}">depth from; tokens on the left</text></svg>')
     return "\n".join(parts) + "\n"
+
+
+def merged(runs):
+    """One run for each KV format and mode, of those that measured different rows or lengths."""
+    out = {}
+    for run in runs:
+        into = out.setdefault((run["kv"], run["mode"], run["seed"]), {**run, "lengths": {}})
+        for n, rows in run["lengths"].items():
+            into["lengths"].setdefault(n, {}).update(rows)
+        if "far" in run:
+            into["far"] = run["far"]
+    return list(out.values())
 
 
 def card(folder, runs):
@@ -227,10 +239,10 @@ def main():
     parser.add_argument("runs", help="of scripts/needle_accuracy --json")
     args = parser.parse_args()
     with open(args.runs) as f:
-        runs = json.load(f)
+        runs = merged(json.load(f))
     with open(os.path.join(args.folder, "README.md"), "w") as f:
         f.write(card(args.folder, runs))
-    with_depths = [r for r in runs if any("held out" in x for x in r["lengths"].values())]
+    with_depths = [r for r in runs if any("needle" in x for x in r["lengths"].values())]
     with open(os.path.join(args.folder, "accuracy.svg"), "w") as f:
         f.write(chart(max(with_depths, key=lambda r: len(r["lengths"]))))
 

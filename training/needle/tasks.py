@@ -13,6 +13,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import hashlib
 import re
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -28,6 +29,10 @@ STATEMENTS = ["The {noun} for {key} is {value}.", "The {noun} of {key} is {value
 RECORDS = ["Entry {key}: {value}", "- {key}: {value}"]
 QUESTIONS = ["What is the {noun} for {key}?", "Which {noun} does {key} have?",
              "Tell me the {noun} of {key}.", "The text gives a {noun} for {key}. What is it?"]
+# Shown in training too, but the tokenizer was made without them.
+MORE_QUESTIONS = ["Please tell me the {noun} for {key}.", "Do you know the {noun} of {key}?",
+                  "Give me the {noun} that the text has for {key}.",
+                  "I am looking for the {noun} of {key}.", "What {noun} belongs to {key}?"]
 # Never shown in training: how far does a question's wording matter?
 UNSEEN_QUESTIONS = ["Find the {noun} that belongs to {key}.", "I need the {noun} for {key}, please."]
 NOT_THERE = "not in the text"
@@ -49,6 +54,11 @@ class Key:
     def text(self):
         return " ".join(self.words)
 
+    @property
+    def tag(self):
+        """A number above 0 that keys of other words do not have, but for chance."""
+        return zlib.crc32(self.text.encode()) + 1
+
 
 @dataclass
 class Fact:
@@ -67,6 +77,7 @@ class Question:
     key_at: int
     answer: list         # ids, with the end token
     fact: Fact | None    # None: the text does not say
+    key: Key
 
 
 @dataclass
@@ -96,7 +107,7 @@ class Language:
 
     def _words(self, corpus):
         """(words of one token, words of two to four tokens), sorted; none that the templates use."""
-        used = set(re.findall(r"[a-z]+", " ".join(TASK_WORDS + UNSEEN_QUESTIONS).lower()))
+        used = set(re.findall(r"[a-z]+", " ".join(TASK_WORDS + MORE_QUESTIONS + UNSEEN_QUESTIONS).lower()))
         short = sorted(t[1:] for t in self.tokenizer.get_vocab()
                        if re.fullmatch("Ġ[a-z]{4,}", t) and t[1:] not in used)
         counts = Counter(re.findall(r"(?<= )[a-z]{5,12}(?=[ ,.])", corpus))
@@ -136,7 +147,7 @@ class Mix:
     absent: float = 0.2     # share of questions without an answer
     long_keys: float = 0.25
     pair_keys: float = 0.35
-    forms: int = 4          # how many of the question and statement templates
+    forms: int = 10         # how many of the question and statement templates
     records: float = 0.35   # share of sequences with a list of records
 
 
@@ -244,13 +255,14 @@ class Tasks:
         return np.concatenate(parts)
 
     def ask(self, fact, mix=None, form=None, used=None, near=None):
-        """(ids from the question to the end of its answer, offsets of key and prompt end, answer).
+        """(ids of the question and the answer's header, offset of the key, answer's ids, key).
 
         Without a fact: about a key that is not in `used`.
         """
         rng, lang = self.rng, self.lang
         if form is None:
-            form = QUESTIONS[rng.integers(min(mix.forms, len(QUESTIONS)))]
+            forms = (QUESTIONS + MORE_QUESTIONS)[:mix.forms]
+            form = forms[rng.integers(len(forms))]
         if fact is None:
             nouns = FACT_NOUNS + [RECORD_NOUN]
             noun, key = nouns[rng.integers(len(nouns))], self.new_key(mix, used, near)
@@ -259,7 +271,7 @@ class Tasks:
             noun, key = fact.noun, fact.key
             answer = [lang.digit[d] for d in fact.value] + [lang.eot]
         prompt, key_at = lang.question(form, noun, key)
-        return prompt, key_at, answer
+        return prompt, key_at, answer, key
 
     def sequence(self, mix, used):
         """One training sequence: a user's document with a first question, then more turns."""
@@ -272,7 +284,7 @@ class Tasks:
             near = facts[rng.integers(len(facts))].key if absent and rng.random() < 0.5 else None
             turns.append((None if absent else facts[i],
                           *self.ask(None if absent else facts[i], mix, None, used, near)))
-        tail = sum(len(p) + len(a) + len(lang.user) for _, p, _, a in turns)
+        tail = sum(len(p) + len(a) + len(lang.user) for _, p, _, a, _ in turns)
         head = [lang.bos, *lang.user]
         ids = [np.array(head), self.document(mix.length - tail - len(head), facts, records)]
         size = len(head) + len(ids[1])
@@ -280,10 +292,10 @@ class Tasks:
             fact.at, fact.key_at, fact.value_at = (
                 x + len(head) for x in (fact.at, fact.key_at, fact.value_at))
         out = Sequence(None, facts, [], size)
-        for n, (fact, prompt, key_at, answer) in enumerate(turns):
+        for n, (fact, prompt, key_at, answer, key) in enumerate(turns):
             turn = (lang.user if n else []) + prompt
             out.questions.append(Question(size + len(turn) - 1, size + len(turn) - len(prompt) + key_at,
-                                          answer, fact))
+                                          answer, fact, key))
             ids.append(np.array(turn + answer))
             size += len(ids[-1])
         out.ids = np.concatenate(ids)
@@ -316,6 +328,9 @@ class Batch:
     question: np.ndarray   # (B, R) number of the question in the batch, or -1
     absent: np.ndarray     # (questions,) bool
     hay: np.ndarray        # (B, L) bool: neither needle nor question
+    tag: np.ndarray        # (B, R) Key.tag of the row's question
+    digits: np.ndarray     # (N,) flat positions b * L + p of all needles' digits
+    digit_tags: np.ndarray  # (N,) Key.tag of their needles
 
 
 WEIGHTS = [4.0, 1.5] + [1.0] * (DIGITS - 2)  # of an answer's tokens; the end token counts END_WEIGHT
@@ -326,7 +341,7 @@ def make_batch(tasks, mix, chunk, text_share):
     """A batch of sequences whose keys all differ. Needles and questions cut by a border, which the
     chunked layers cannot read as a whole, are in the text but not in the loss."""
     rng, length = tasks.rng, mix.length
-    used, built, absent = set(), [], []
+    used, built, absent, digits, digit_tags = set(), [], [], [], []
     ids = np.full((mix.batch, length), tasks.lang.pad, dtype=np.int64)
     hay = np.zeros((mix.batch, length), dtype=bool)
     n_text = int(length * text_share)
@@ -337,7 +352,10 @@ def make_batch(tasks, mix, chunk, text_share):
         hay[b, :s.text_end] = True
         for f in s.facts:
             hay[b, f.at:f.value_at + DIGITS + 1] = False
-        rows = []  # position, target, weight, text, key, first, question
+            if not fact_is_cut(f, chunk):
+                digits += [b * length + f.value_at + j for j in range(DIGITS)]
+                digit_tags += [f.key.tag] * DIGITS
+        rows = []  # position, target, weight, text, key, first, question, tag
         for q in s.questions:
             cut = question_is_cut(q, chunk) or (q.fact and fact_is_cut(q.fact, chunk))
             if cut or q.prompt_end + len(q.answer) >= n:
@@ -352,18 +370,19 @@ def make_batch(tasks, mix, chunk, text_share):
                 elif q.fact is None and j == 0:
                     key = 0  # the begin token: what a question without an answer rests on
                 rows.append((q.prompt_end + j, token, END_WEIGHT if last else WEIGHTS[j], 0, key,
-                             int(j == 0), len(absent)))
+                             int(j == 0), len(absent), q.key.tag))
             absent.append(q.fact is None)
         free = np.flatnonzero(hay[b, :-1] & hay[b, 1:])
         for p in rng.choice(free, min(n_text, len(free)), replace=False):
-            rows.append((p, ids[b, p + 1], 0.0, 1, -1, 0, -1))
+            rows.append((p, ids[b, p + 1], 0.0, 1, -1, 0, -1, 0))
         built.append(rows)
     width = max(map(len, built))
-    table = np.zeros((mix.batch, width, 7))
+    table = np.zeros((mix.batch, width, 8))
     table[:, :, 4] = table[:, :, 6] = -1
     for b, rows in enumerate(built):
         if rows:
             table[b, :len(rows)] = rows
     column = lambda i, kind=np.int64: table[:, :, i].astype(kind)
     return Batch(ids, column(0), column(1), column(2, np.float32), column(3, np.float32), column(4),
-                 column(5), column(6), np.array(absent, dtype=bool), hay)
+                 column(5), column(6), np.array(absent, dtype=bool), hay, column(7),
+                 np.array(digits, dtype=np.int64), np.array(digit_tags, dtype=np.int64))

@@ -48,8 +48,8 @@ CURRICULUM = [
     Stage(Mix(1024, 4, 20, 10), 256, 0.88, 300),
 ]
 # Then lengths are drawn from these, with the model's own chunk.
-MIXED = [Mix(1024, 4, 16, 10), Mix(2048, 2, 24, 12), Mix(2048, 2, 12, 10), Mix(4096, 1, 40, 14),
-         Mix(4096, 1, 14, 12)]
+MIXED = [Mix(length, batch, facts, questions, absent=0.3) for length, batch, facts, questions in
+         [(1024, 4, 16, 10), (2048, 2, 24, 12), (2048, 2, 12, 10), (4096, 1, 40, 14), (4096, 1, 14, 12)]]
 CHECK = Mix(2048, 4, 12, 10)
 
 PEAK_RATE, MIXED_RATE, WARMUP = 2e-3, 1.4e-3, 60
@@ -57,14 +57,15 @@ SHIFT_UP_TO = 1.6e7       # tokens: positions that the attention temperature is 
 SUPERVISION_SCALE = 4.0   # the temperature of attention supervision: that of about 1,200 tokens
 SUPERVISION, BALANCE = 0.3, 0.003
 TEXT_EARLY, TEXT_LATE = 0.15, 0.4  # weight of the language model's loss
+TEXT_ROWS, TEXT_ROWS_LATE = 0.12, 0.06  # share of positions that it counts at
 SUPERVISED_ROWS = 64      # of a batch
-BANK_KEYS, BANK_STEPS = 1024, 12   # text keys of older batches that supervision must tell apart too
+BANK_KEYS, BANK_STEPS = 768, 16    # text keys of older batches that supervision must tell apart too
 
 
 def supervise(q, k, batch, bank, rng):
     """Cross-entropy of a global layer's own softmax over all keys at hand: the batch's, whose other
-    sequences are distractors too (the layer knows no positions), and older ones. The right key is the
-    needle's digit, or the begin token where the text has no answer."""
+    sequences are distractors too (the layer knows no positions), and older ones, other needles' digits
+    among them. The right key is the needle's digit, or the begin token where the text has no answer."""
     b, r = np.nonzero(batch.key >= 0)
     length, kv, size = k.shape[1:]
     if len(b) > SUPERVISED_ROWS:
@@ -78,19 +79,24 @@ def supervise(q, k, batch, bank, rng):
     own = at[None] // length == b[:, None]
     # Begin tokens are all alike: those of other sequences would be right answers counted as wrong.
     hidden = np.where(own, at[None] % length > batch.rows[b, r][:, None], at[None] % length == 0)
-    hidden = np.pad(np.where(hidden, -np.inf, 0).astype(np.float32), ((0, 0), (0, sum(map(len, bank)))))
+    # An older needle of the same key would be a second right answer.
+    tags = np.concatenate([np.zeros(0, np.int64), *(t for _, t in bank)])
+    hidden = np.concatenate([hidden, tags[None] == batch.tag[b, r][:, None]], 1)
+    hidden = np.where(hidden, -np.inf, 0).astype(np.float32)
     heads = q.shape[1] // n
     hidden = torch.from_numpy(hidden).repeat_interleave(heads, 0)
     target = torch.from_numpy(b * length + batch.key[b, r]).repeat_interleave(heads)
-    keys = torch.cat([flat, *bank]).permute(1, 2, 0)
+    keys = torch.cat([flat, *(old for old, _ in bank)]).permute(1, 2, 0)
     return sum(F.cross_entropy(torch.addmm(hidden, a, c), target) for a, c in zip(q, keys)) / kv
 
 
 def refill(bank, k, batch, rng):
-    """Adds keys of plain text to the bank and forgets the oldest."""
+    """Adds keys of plain text and of all needles' digits to the bank, with their tags (0: text), and
+    forgets the oldest."""
     at = np.flatnonzero(batch.hay)
     at = rng.choice(at, min(BANK_KEYS, len(at)), replace=False)
-    bank.append(k.detach().reshape(-1, *k.shape[2:])[at])
+    tags = np.concatenate([np.zeros(len(at), np.int64), batch.digit_tags])
+    bank.append((k.detach().reshape(-1, *k.shape[2:])[np.concatenate([at, batch.digits])], tags))
     del bank[:-BANK_STEPS]
 
 
@@ -153,9 +159,9 @@ class Run:
         if self.stage < len(CURRICULUM):
             return PEAK_RATE * min(1.0, (self.step + 1) / WARMUP)
         done = self.stage_step / steps
-        # The optimizer of a grown model is new, so it warms up here.
         fall = min(1.0, max(0.02, (1 - done) / 0.75))
-        return MIXED_RATE * min(1.0, (self.stage_step + 1) / WARMUP) * fall
+        # The optimizer of a grown model is new here, so it warms up.
+        return MIXED_RATE * min(1.0, (self.step + 1) / WARMUP) * fall
 
     def advance(self, tasks, steps):
         """One optimizer step; returns the figures of the progress line."""
@@ -163,7 +169,7 @@ class Run:
         mixed = self.stage == len(CURRICULUM)
         mix = MIXED[rng.integers(len(MIXED))] if mixed else CURRICULUM[self.stage].mix
         chunk = net.shape.chunk if mixed else CURRICULUM[self.stage].chunk
-        batch = make_batch(tasks, mix, chunk, 0.25 if mixed else 0.12)
+        batch = make_batch(tasks, mix, chunk, TEXT_ROWS_LATE if mixed else TEXT_ROWS)
         offset = None
         if self.stage > 0:
             far = np.exp(rng.uniform(0, math.log(SHIFT_UP_TO), mix.batch)).astype(np.int64)
@@ -266,7 +272,7 @@ def add_options(parser):
     parser.add_argument("--work", required=True, help="folder for corpus, tokenizer and checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=800, help="of the mixed part, after the curriculum")
+    parser.add_argument("--steps", type=int, default=500, help="of the mixed part, after the curriculum")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     parser.add_argument("--grow-from", metavar="CHECKPOINT", help="a finished model with fewer layers")
     parser.add_argument("--pause-file", metavar="PATH", help="wait while this file exists")
