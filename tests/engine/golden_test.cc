@@ -117,6 +117,14 @@ std::vector<Case> Cases(const std::string& root, bool is_long) {
       cases.push_back({root, stem + ".gguf", golden, is_long});
     }
   }
+  // Models of the repository itself: a folder and its GGUF file share golden values.
+  for (const char* name : {"needle-4l"}) {
+    const std::string golden = std::string(name) + (is_long ? "/long.golden" : "/golden");
+    if (!fs::exists(root + "/" + golden + ".json", none)) continue;
+    const std::string folder = std::string("../../models/") + name;
+    cases.push_back({root, folder, golden, is_long});
+    cases.push_back({root, folder + "/" + name + ".gguf", golden, is_long});
+  }
   return cases;
 }
 

@@ -65,7 +65,9 @@ def kv_table(runs):
             if row:
                 rows.append([run["kv"] if run["kv"] != "auto" else "f16", run["mode"], f"{int(n):,}",
                              share(row["counts"], "whole")])
-    return table(["KV", "mode", "tokens", "right"], rows)
+    return "" if len(rows) < 2 else (
+        "By format of the KV cache, statements with key words never shown:\n\n" +
+        table(["KV", "mode", "tokens", "right"], rows) + "\n")
 
 
 def far_text(runs):
@@ -202,16 +204,13 @@ and value are in a column of their own.
 {accuracy(main_run)}
 
 Never shown wordings are "{UNSEEN_QUESTIONS[0].format(noun='magic number', key='amber')}" and
-"{UNSEEN_QUESTIONS[1].format(noun='magic number', key='amber')}". Reading: {speeds(main_run)} tokens/s.
+"{UNSEEN_QUESTIONS[1].format(noun='magic number', key='amber')}". Tokens/s of reading: {speeds(main_run)}.
 
 ![accuracy by length and depth](accuracy.svg)
 
 {far_text(runs)}
 
-KV formats, statements with key words never shown:
-
 {kv_table(runs)}
-
 ## Data
 
 Text: documentation and licences of Debian packages ({packages}), split by document, each under

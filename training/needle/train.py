@@ -272,7 +272,7 @@ def add_options(parser):
     parser.add_argument("--work", required=True, help="folder for corpus, tokenizer and checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=500, help="of the mixed part, after the curriculum")
+    parser.add_argument("--steps", type=int, default=2000, help="of the mixed part, after the curriculum")
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     parser.add_argument("--grow-from", metavar="CHECKPOINT", help="a finished model with fewer layers")
     parser.add_argument("--pause-file", metavar="PATH", help="wait while this file exists")
